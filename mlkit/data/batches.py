@@ -1,0 +1,82 @@
+"""Batches: the order in which examples are seen, as a pure function of (seed, epoch), and augmentation by whole batches.
+
+Not here: what an example is (`mlkit.data.splits`) and the augmentations themselves (`mlkit.data.augment`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mlkit.data.splits import Batch, Split
+from mlkit.runtime.keys import derive_seed, generator
+
+Augment = Callable[[Batch, torch.Generator], Batch]
+
+
+class Batches(Protocol):
+    """What the loop needs: the batches of epoch ``epoch``, from batch ``start`` on."""
+
+    num_examples: int
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """Yield the epoch's batches; the same call gives the same batches in any process."""
+
+
+@dataclass(frozen=True)
+class SplitBatches:
+    """Batches of a resident split.
+
+    Args:
+        split: the examples.
+        batch_size: examples in a batch; the last one of an epoch may be smaller. A single example that would be left
+            over joins the last batch, since batch statistics of one example are undefined.
+        shuffle: a new order each epoch, a pure function of (seed, epoch).
+        seed: root of the order and of the augmentation.
+        augment: changes a batch at random; keyed by (seed, epoch, batch), so a resumed run sees the same.
+    """
+
+    split: Split
+    batch_size: int
+    shuffle: bool = False
+    seed: int = 0
+    augment: Augment | None = None
+
+    @property
+    def num_examples(self) -> int:
+        return len(self.split)
+
+    def __len__(self) -> int:
+        return len(self._bounds()) - 1
+
+    def _bounds(self) -> list[int]:
+        n = len(self.split)
+        bounds = [*range(0, n, self.batch_size), n]
+        if len(bounds) > 2 and self.shuffle and bounds[-1] - bounds[-2] == 1:
+            del bounds[-2]
+        return bounds
+
+    def order(self, epoch: int) -> Tensor:
+        """Indices of the epoch's examples in the order they are seen, int64 ``(N,)``, on the split's device."""
+        if not self.shuffle:
+            return torch.arange(len(self.split), device=self.split.device)
+        order = torch.randperm(len(self.split), generator=generator(self.seed, "shuffle", epoch))
+        return order.to(self.split.device)
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        bounds = self._bounds()
+        order, gather, augment = self.order(epoch), self.split.gather, self.augment
+        stream = torch.Generator(device=self.split.device) if augment is not None else None
+        for number in range(start, len(bounds) - 1):
+            batch = gather(order[bounds[number] : bounds[number + 1]])
+            if augment is not None and stream is not None:
+                stream.manual_seed(derive_seed(self.seed, "augment", epoch, number))
+                batch = augment(batch, stream)
+            yield batch
