@@ -44,7 +44,9 @@ class Registry:
                 todo=f"register it under another name, such as 'my_{name}'",
             )
         if not name.isidentifier():
-            raise ConfigError(f"not a usable {self.kind} name", received=repr(name), allowed="letters, digits and underscores")
+            raise ConfigError(
+                f"not a usable {self.kind} name", received=repr(name), allowed="letters, digits and underscores"
+            )
         self._added[name] = factory
 
     def get(self, name: str) -> Factory:
@@ -68,7 +70,8 @@ class Registry:
             f"unknown {self.kind}",
             received=repr(name),
             allowed=", ".join(names),
-            todo=did_you_mean(name, names) or f"choose one of these, or add your own with @mlkit.register(kind='{self.kind}')",
+            todo=did_you_mean(name, names)
+            or f"choose one of these, or add your own with @mlkit.register(kind='{self.kind}')",
         )
 
     def added(self) -> tuple[str, ...]:
@@ -92,7 +95,28 @@ MODELS = Registry(
         **{f"resnet{depth}": f"mlkit.models.resnet:resnet{depth}" for depth in (18, 20, 32, 34, 44, 50, 56, 110)},
     },
 )
-DATA = Registry("data", {})
+DATA = Registry(
+    "data",
+    {
+        **{name: f"mlkit.data.bundled:{name}" for name in ("digits", "breast_cancer", "wine", "diabetes", "iris")},
+        **{name: f"mlkit.data.images:{name}" for name in ("mnist", "fashion_mnist", "cifar10", "cifar10_jpeg", "usps")},
+        "image_folder": "mlkit.data.images:image_folder",
+        **{name: f"mlkit.data.synthetic:{name}" for name in ("blobs", "spirals", "bars", "adding", "copy")},
+        **{
+            name: f"mlkit.data.tables:{name}"
+            for name in ("csv", "adult", "california_housing", "wine_quality", "protein")
+        },
+        **{
+            name: f"mlkit.data.series:{name}"
+            for name in ("japanese_vowels", "basic_motions", "gun_point", "italy_power_demand", "arrow_head")
+        },
+        **{
+            name: f"mlkit.data.forecasting:{name}"
+            for name in ("etth1", "air_passengers", "daily_temperatures", "sunspots", "forecast_csv")
+        },
+        **{name: f"mlkit.data.text:{name}" for name in ("tiny_shakespeare", "names", "text_file")},
+    },
+)
 TABLES: dict[Kind, Registry] = {"model": MODELS, "data": DATA}
 
 

@@ -45,11 +45,17 @@ class Hook:
         """The run is over, in whatever way: ``state.status`` says how, ``error`` is what ended it, if anything did."""
 
 
-MOMENTS = ("on_fit_start", "on_epoch_start", "on_step_start", "on_gradients", "on_step_end", "on_evaluation", "on_fit_end")
+MOMENTS = (
+    "on_fit_start",
+    "on_epoch_start",
+    "on_step_start",
+    "on_gradients",
+    "on_step_end",
+    "on_evaluation",
+    "on_fit_end",
+)
 
 
 def listeners(hooks: Sequence[Hook], moment: str) -> list[Callable[..., Any]]:
     """The bound methods of those hooks that override ``moment``, in order; an empty list costs the loop nothing."""
-    return [
-        getattr(hook, moment) for hook in hooks if getattr(type(hook), moment, None) is not getattr(Hook, moment)
-    ]
+    return [getattr(hook, moment) for hook in hooks if getattr(type(hook), moment, None) is not getattr(Hook, moment)]
