@@ -12,54 +12,37 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mlkit import data, engine, metrics, models, tracking
-    from mlkit.config.run import run
-    from mlkit.config.schema import Config
     from mlkit.data.bundle import DataBundle
-    from mlkit.engine.evaluation import evaluate_model
-    from mlkit.engine.fit import FitResult, fit
     from mlkit.engine.hooks import Hook
     from mlkit.engine.state import TrainState
     from mlkit.errors import MlkitError
     from mlkit.metrics.estimate import Estimate
-    from mlkit.models.summary import summary
     from mlkit.registry import register
     from mlkit.task import Task
 
 _WHERE = {
-    "Config": "mlkit.config.schema",
     "DataBundle": "mlkit.data.bundle",
     "Estimate": "mlkit.metrics.estimate",
-    "FitResult": "mlkit.engine.fit",
     "Hook": "mlkit.engine.hooks",
     "MlkitError": "mlkit.errors",
     "Task": "mlkit.task",
     "TrainState": "mlkit.engine.state",
-    "evaluate_model": "mlkit.engine.evaluation",
-    "fit": "mlkit.engine.fit",
     "register": "mlkit.registry",
-    "run": "mlkit.config.run",
-    "summary": "mlkit.models.summary",
 }
 _ROOMS = ("data", "engine", "metrics", "models", "tracking")
 
 __all__ = [
-    "Config",
     "DataBundle",
     "Estimate",
-    "FitResult",
     "Hook",
     "MlkitError",
     "Task",
     "TrainState",
     "data",
     "engine",
-    "evaluate_model",
-    "fit",
     "metrics",
     "models",
     "register",
-    "run",
-    "summary",
     "tracking",
 ]
 

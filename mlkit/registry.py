@@ -31,7 +31,7 @@ class Registry:
         self._added: dict[str, Factory] = {}
 
     def add(self, name: str, factory: Factory) -> None:
-        """Add ``factory`` under ``name``; a second registration under the same name replaces the first (notebooks re-run cells).
+        """Add ``factory`` under ``name``; a second one under the same name replaces it (notebooks re-run cells).
 
         Raises:
             ConfigError: the name is one of mlkit's own, or is not an identifier.

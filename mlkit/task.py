@@ -1,4 +1,4 @@
-"""What is known of a task: its kind, the shape of one example, its classes. The word that data, models and metrics share.
+"""What is known of a task (kind, shapes, classes): the word that data, models and metrics share.
 
 Not here: the data itself (`mlkit.data.DataBundle`).
 """
@@ -21,11 +21,11 @@ class Task:
             ``(N, num_outputs)``) or ``"next_token"`` (token indices, shape ``(N, T)``).
         input_kind: ``"image"`` (one tensor ``(N, C, H, W)``), ``"vector"`` (``(N, F)``), ``"table"`` (numeric
             ``(N, F)`` and categorical indices ``(N, len(cardinalities))``), ``"series"`` (``(N, T, C)``, and
-            lengths ``(N,)`` when ``has_lengths``), ``"tokens"`` (indices ``(N, T)``, and lengths likewise) or ``"other"``.
+            lengths ``(N,)`` when ``has_lengths``), ``"tokens"`` (indices ``(N, T)``, lengths likewise) or ``"other"``.
         input_shape: shape of the first input of one example, without the batch axis.
         num_outputs: classes, target columns, or vocabulary size.
         class_names: one name a class, or empty.
-        cardinalities: number of distinct values of each categorical column (``"table"`` only), the unknown value included.
+        cardinalities: distinct values of each categorical column (``"table"`` only), the unknown value included.
         vocab_size: number of distinct input tokens (``"tokens"`` only).
         has_lengths: examples are padded, and the true lengths are the last input.
         target_mean: per target column, what was subtracted from regression targets; empty when nothing was.

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Data sets as splits and batches. Not here: models and training."""

@@ -1,4 +1,4 @@
-"""Batches: the order in which examples are seen, as a pure function of (seed, epoch), and augmentation by whole batches.
+"""Batches: the order in which examples are seen, as a pure function of (seed, epoch), and whole-batch augmentation.
 
 Not here: what an example is (`mlkit.data.splits`) and the augmentations themselves (`mlkit.data.augment`).
 """

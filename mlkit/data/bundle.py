@@ -6,7 +6,7 @@ Not here: where the data comes from (the catalogue) and how it is batched (`mlki
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -51,8 +51,13 @@ class DataBundle:
 
     def to(self, device: torch.device | str) -> DataBundle:
         """The same bundle with its resident tensors on ``device``."""
-        moved = {name: split.to(device) for name, split in self.splits()}
-        return DataBundle(**{**self.__dict__, **moved})
+        return replace(
+            self,
+            train=self.train.to(device),
+            val=self.val.to(device),
+            test=None if self.test is None else self.test.to(device),
+            target_val=None if self.target_val is None else self.target_val.to(device),
+        )
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits())

@@ -49,7 +49,7 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class Affine:
-    """Casts the first input to float32 and computes ``x * scale + shift``: standardisation of compact inputs, per channel.
+    """Casts the first input to float32 and computes ``x * scale + shift``: standardisation of compact inputs.
 
     Args:
         scale: broadcast against the first input, ``(C, 1, 1)`` for images.

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Tables and pictures from results. Not here: any training."""

@@ -44,7 +44,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, value: object) -> None:
-    """Write ``value`` atomically as indented JSON; NaN and infinities become null, so that every reader can parse it."""
+    """Write ``value`` atomically as indented JSON; NaN and infinities become null, which every reader can parse."""
     write_text(path, json.dumps(plain(value), indent=2) + "\n")
 
 

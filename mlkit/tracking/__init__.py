@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where a run reports to: console, files, services. Not here: how it trains."""
