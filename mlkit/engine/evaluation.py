@@ -1,0 +1,120 @@
+"""Evaluation: a model judged as it will be used, in evaluation mode, every number with an interval.
+
+Not here: what the metrics are (`mlkit.metrics`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mlkit.data.batches import Batches
+from mlkit.engine.step import LossFunction, forward
+from mlkit.metrics.estimate import Estimate
+
+
+class StreamingMetric(Protocol):
+    """What evaluation needs of a metric; see `mlkit.metrics`."""
+
+    @property
+    def name(self) -> str:
+        """Name in tables and files."""
+
+    def reset(self) -> None:
+        """Forget everything."""
+
+    def update(self, output: Tensor, target: Tensor) -> None:
+        """Take in a batch."""
+
+    def compute(self) -> Estimate:
+        """The value so far."""
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode of every single module is put back afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def evaluate_model(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    metrics: Sequence[StreamingMetric],
+    loss_fn: LossFunction,
+    precision: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> dict[str, Estimate]:
+    """Evaluate ``model`` on all of ``batches``.
+
+    Args:
+        model: left as it is found, modes and buffers included.
+        batches: in any order; weighted by their number of examples.
+        metrics: reset, then fed with raw outputs and targets.
+        loss_fn: with a method ``per_example(output, targets) -> (N,)`` the loss gets an interval, else only a value.
+        precision: makes the autocast context of a forward pass.
+
+    Returns:
+        Metric name to `Estimate`; ``"loss"`` first.
+    """
+    loss = _LossTotal(loss_fn)
+    for metric in metrics:
+        metric.reset()
+    with evaluation_mode(model):
+        for batch in batches.epoch(0):
+            with precision():
+                output = forward(model, batch)
+            output = output.float()
+            loss.update(output, batch.targets)
+            for metric in metrics:
+                metric.update(output, batch.targets)
+    return {"loss": loss.compute(), **{metric.name: metric.compute() for metric in metrics}}
+
+
+class _LossTotal:
+    """Mean loss weighted by examples, with a normal interval where losses of single examples are known."""
+
+    def __init__(self, loss_fn: LossFunction) -> None:
+        self.loss_fn = loss_fn
+        self.per_example: Callable[[Tensor, Tensor], Tensor] | None = getattr(loss_fn, "per_example", None)
+        self.sums: Tensor | None = None  # sum and sum of squares, float64, on the device
+        self.count = 0
+
+    def update(self, output: Tensor, target: Tensor) -> None:
+        count = len(target)
+        if self.per_example is not None:
+            losses = self.per_example(output, target).double()
+            sums = torch.stack([losses.sum(), losses.square().sum()])
+        else:
+            total = self.loss_fn(output, target).double() * count
+            sums = torch.stack([total, total.new_tensor(float("nan"))])
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.count += count
+
+    def compute(self) -> Estimate:
+        if self.sums is None:
+            return Estimate(float("nan"), method="no examples")
+        total, squares = self.sums.tolist()
+        mean = total / self.count
+        if self.per_example is None:
+            return Estimate(mean, count=self.count, method="none: the loss of single examples is not known")
+        if self.count < 2:
+            return Estimate(mean, count=self.count, method="none: a single example")
+        variance = max(squares / self.count - mean**2, 0.0) * self.count / (self.count - 1)
+        half = 1.959964 * (variance / self.count) ** 0.5
+        return Estimate(mean, mean - half, mean + half, self.count, "normal")
+
+
+def values(metrics: Mapping[str, Estimate]) -> dict[str, float]:
+    """The bare values by name."""
+    return {name: estimate.value for name, estimate in metrics.items()}

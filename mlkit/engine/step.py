@@ -1,0 +1,93 @@
+"""One training step in named phases: the loss of a window of batches, its gradients, the update.
+
+Not here: which batches come (`mlkit.data.batches`) and when to stop (`mlkit.engine.loop`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from mlkit.data.splits import Batch
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+StepFunction = Callable[[nn.Module, Batch], Tensor]
+
+
+def forward(model: nn.Module, batch: Batch) -> Tensor:
+    """The model's output: ``model(*inputs)``, or ``model(**inputs)`` when the inputs are a mapping."""
+    inputs = batch.inputs
+    output: Tensor = model(**inputs) if isinstance(inputs, Mapping) else model(*inputs)
+    return output
+
+
+def supervised(
+    loss_fn: LossFunction, precision: Callable[[], AbstractContextManager[object]] | None = None
+) -> StepFunction:
+    """The ordinary step function: the mean loss of a batch.
+
+    Args:
+        loss_fn: ``loss_fn(output, targets) -> scalar``, the mean over the batch.
+        precision: makes the autocast context of one forward pass; None for float32.
+    """
+    if precision is None or isinstance(precision(), nullcontext):
+
+        def step(model: nn.Module, batch: Batch) -> Tensor:
+            inputs = batch.inputs
+            return loss_fn(model(**inputs) if isinstance(inputs, Mapping) else model(*inputs), batch.targets)
+
+        return step
+
+    def step_in_lower_precision(model: nn.Module, batch: Batch) -> Tensor:
+        with precision():
+            output = forward(model, batch)
+        return loss_fn(output.float(), batch.targets)
+
+    return step_in_lower_precision
+
+
+def windows(batches: Iterable[Batch], size: int) -> Iterator[Sequence[Batch]]:
+    """Group batches into accumulation windows of ``size``; the last may be shorter."""
+    if size == 1:
+        for batch in batches:
+            yield (batch,)
+        return
+    window: list[Batch] = []
+    for batch in batches:
+        window.append(batch)
+        if len(window) == size:
+            yield window
+            window = []
+    if window:
+        yield window
+
+
+def backward(model: nn.Module, window: Sequence[Batch], step: StepFunction) -> tuple[Tensor, int]:
+    """Leave in ``.grad`` the gradient of the mean loss over all examples of ``window``.
+
+    Each batch is weighted by its share of the examples, so a ragged window gives exactly the gradient of the joined
+    batch. A non-finite loss is returned before any gradient is computed from it.
+
+    Returns:
+        The mean loss (detached, on the device) and the number of examples.
+    """
+    if len(window) == 1:
+        loss = step(model, window[0])
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), len(window[0].targets)
+    total = sum(len(batch.targets) for batch in window)
+    mean: Tensor | None = None
+    for batch in window:
+        part = step(model, batch) * (len(batch.targets) / total)
+        part.backward()  # type: ignore[no-untyped-call]
+        mean = part.detach() if mean is None else mean + part.detach()
+    assert mean is not None
+    return mean, total
+
+
+def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
+    """Scale all gradients so that their joint 2-norm is at most ``max_norm``; returns the norm before."""
+    return torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
