@@ -31,6 +31,7 @@ class TrainState:
         history: one dictionary an evaluation: ``step``, ``epoch``, ``split`` and the values by metric name.
         best: best value of the monitored metric so far, and at which step.
         stop_reason: set by a hook (or the loop) to end the run after the current step; None while it goes on.
+        signal: number of the signal that asked the run to stop, if one did.
         status: how the run stands.
         max_steps: planned optimiser steps in all, as far as known; schedules and progress bars read it.
         averaged: the model with averaged weights, or None.
@@ -48,6 +49,7 @@ class TrainState:
     best: float | None = None
     best_step: int | None = None
     stop_reason: str | None = None
+    signal: int | None = None
     status: Status = "running"
     max_steps: int | None = None
     max_epochs: int | None = None
