@@ -33,6 +33,9 @@ class Saver(Protocol):
     def after_epoch(self, state: TrainState) -> None:
         """Called when an epoch and its evaluation are over."""
 
+    def save(self, state: TrainState) -> None:
+        """Save now."""
+
 
 @dataclass(frozen=True)
 class Plan:

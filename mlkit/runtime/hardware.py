@@ -17,8 +17,8 @@ import torch
 from mlkit.runtime.threads import available_cores
 
 _CPUINFO = Path("/proc/cpuinfo")
-# Instructions that multiply bfloat16 numbers: AVX-512 and AMX on x86, the bf16 extension on Arm. Without them bfloat16 is
-# emulated, several times slower than float32.
+# Instructions that multiply bfloat16 numbers: AVX-512 and AMX on x86, the bf16 extension on Arm. Without them bfloat16
+# is emulated, several times slower than float32.
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
