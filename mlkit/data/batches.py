@@ -21,7 +21,9 @@ Augment = Callable[[Batch, torch.Generator], Batch]
 class Batches(Protocol):
     """What the loop needs: the batches of epoch ``epoch``, from batch ``start`` on."""
 
-    num_examples: int
+    @property
+    def num_examples(self) -> int:
+        """Examples in an epoch."""
 
     def __len__(self) -> int:
         """Batches in an epoch."""

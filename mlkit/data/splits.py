@@ -32,6 +32,9 @@ class Split(Protocol):
     def gather(self, index: Tensor) -> Batch:
         """The examples at ``index`` (int64, shape ``(B,)``, on the split's device), ready for the model."""
 
+    def subset(self, index: Tensor) -> Split:
+        """The examples at ``index``, in that order."""
+
     def to(self, device: torch.device | str) -> Split:
         """The same split with its tensors on ``device``."""
 
