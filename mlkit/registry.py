@@ -99,8 +99,11 @@ DATA = Registry(
     "data",
     {
         **{name: f"mlkit.data.bundled:{name}" for name in ("digits", "breast_cancer", "wine", "diabetes", "iris")},
-        **{name: f"mlkit.data.images:{name}" for name in ("mnist", "fashion_mnist", "cifar10", "cifar10_jpeg", "usps")},
-        "image_folder": "mlkit.data.images:image_folder",
+        **{
+            name: f"mlkit.data.images:{name}"
+            for name in ("mnist", "fashion_mnist", "cifar10", "cifar10_jpeg", "usps", "mnist_to_usps")
+        },
+        "image_folder": "mlkit.data.folder:image_folder",
         **{name: f"mlkit.data.synthetic:{name}" for name in ("blobs", "spirals", "bars", "adding", "copy")},
         **{
             name: f"mlkit.data.tables:{name}"

@@ -18,7 +18,7 @@ SplitName = Literal["train", "val", "target_val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "target_val", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DataBundle:
     """A data set, split and described.
 
@@ -59,8 +59,8 @@ class DataBundle:
             target_val=None if self.target_val is None else self.target_val.to(device),
         )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:  # what a notebook shows: never the tensors
         sizes = ", ".join(f"{name} {len(split):,}" for name, split in self.splits())
-        shape = " x ".join(map(str, self.task.input_shape))
+        shape = " x ".join(map(str, self.task.input_shape)) or "scalar"
         outputs = {"classification": "classes", "regression": "targets", "next_token": "tokens"}[self.task.kind]
         return f"{self.name}: {self.task.input_kind} {shape}, {self.task.num_outputs} {outputs}; {sizes}"

@@ -27,6 +27,8 @@ class Source:
         targets: int64 classes ``(N,)`` or float32 ``(N, K)``.
         test_inputs: the official test part, where the data set has one; None: the pipeline cuts one off.
         test_targets: likewise.
+        val_inputs: the official validation part, where the data set has one; None: the pipeline cuts one off.
+        val_targets: likewise.
         groups: int64 ``(N,)``; examples of one group (a speaker, a patient) never stand in two splits.
         ordered: examples are in time order; splits are contiguous and later means val, then test.
         standardize: ``"channel"`` (one mean and deviation a channel, axis 1 of images, last axis of series),
@@ -50,3 +52,5 @@ class Source:
     standardize_targets: bool = True
     shifted_test: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
+    val_inputs: tuple[Tensor, ...] | None = None
+    val_targets: Tensor | None = None

@@ -33,7 +33,7 @@ class Split(Protocol):
         """The examples at ``index`` (int64, shape ``(B,)``, on the split's device), ready for the model."""
 
     def subset(self, index: Tensor) -> Split:
-        """The examples at ``index``, in that order."""
+        """The examples at ``index``, in that order, as a split of their own."""
 
     def to(self, device: torch.device | str) -> Split:
         """The same split with its tensors on ``device``."""
@@ -47,10 +47,10 @@ class Split(Protocol):
         """Where `gather` expects its index and leaves its batches."""
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """The stored content by name, for the fingerprint."""
+        """All that batches are made of, by name: stored content and the numbers that prepare it; for the fingerprint."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no single truth value to compare by
 class Affine:
     """Casts the first input to float32 and computes ``x * scale + shift``: standardisation of compact inputs.
 
@@ -80,7 +80,7 @@ class Affine:
         return Affine(self.scale.to(device), self.shift.to(device))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TensorSplit:
     """Examples kept as tensors.
 
@@ -116,10 +116,11 @@ class TensorSplit:
         return TensorSplit(tuple(x.to(device) for x in self.inputs), self.targets.to(device), prepare)
 
     def tensors(self) -> Mapping[str, Tensor]:
-        return {**{f"input{i}": x for i, x in enumerate(self.inputs)}, "targets": self.targets}
+        prepare = {} if self.prepare is None else {"scale": self.prepare.scale, "shift": self.prepare.shift}
+        return {**{f"input{i}": x for i, x in enumerate(self.inputs)}, "targets": self.targets, **prepare}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WindowSplit:
     """Windows of one long series: examples share storage, so a window costs one number.
 
@@ -177,4 +178,5 @@ class WindowSplit:
         return replace(self, series=self.series.to(device), starts=self.starts.to(device))
 
     def tensors(self) -> Mapping[str, Tensor]:
-        return {"series": self.series, "starts": self.starts}
+        window = torch.tensor([self.context, self.horizon, *self.target_columns])
+        return {"series": self.series, "starts": self.starts, "window": window}

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mlkit.engine.ema import averaged_copy
 from mlkit.engine.state import TrainState
 from mlkit.errors import CheckpointError
 from mlkit.runtime.files import write_atomic
@@ -35,6 +36,7 @@ def snapshot(state: TrainState, *, rng: Mapping[str, Any] | None = None) -> dict
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "state": {name: getattr(state, name) for name in _KEPT},
+        "about": state.about,
     }
     if state.averaged is not None:
         content["averaged"] = state.averaged.state_dict()
@@ -140,7 +142,8 @@ def restore(state: TrainState, content: Mapping[str, Any]) -> None:
     """
     _check_same_architecture(state.model, content["model"])
     state.model.load_state_dict(content["model"])
-    if state.averaged is not None and "averaged" in content:
+    if "averaged" in content:
+        state.averaged = state.averaged or averaged_copy(state.model)
         state.averaged.load_state_dict(content["averaged"])
     if "optimizer" in content:
         state.optimizer.load_state_dict(content["optimizer"])
@@ -200,13 +203,11 @@ class Checkpoints:
         folder: the ``checkpoints`` folder of the run.
         capture_rng: gives the state of the random streams, which a resume puts back.
         every_seconds: time between checkpoints inside a long epoch.
-        about: further plain facts kept in the file (fingerprint, speed).
     """
 
     folder: Path
     capture_rng: Callable[[], Mapping[str, Any]]
     every_seconds: float = 60.0
-    about: dict[str, Any] = field(default_factory=dict)
     _saved_at: float = field(default_factory=time.monotonic)
 
     def after_step(self, state: TrainState) -> None:
@@ -219,9 +220,9 @@ class Checkpoints:
         self.save(state)
         if state.best_step == state.step:
             best = {"format": FORMAT, "model": state.eval_model.state_dict(), "step": state.step, "value": state.best}
-            save(self.folder / "best.pt", {**best, "about": self.about})
+            save(self.folder / "best.pt", {**best, "about": state.about})
 
     def save(self, state: TrainState) -> None:
         """Write ``last.pt`` now."""
-        save(self.folder / "last.pt", {**snapshot(state, rng=self.capture_rng()), "about": self.about})
+        save(self.folder / "last.pt", snapshot(state, rng=self.capture_rng()))
         self._saved_at = time.monotonic()

@@ -36,13 +36,16 @@ class Hook:
         """The optimiser has stepped; ``loss`` is the last batch's, still on the device."""
 
     def on_evaluation(self, state: TrainState, split: str, metrics: SplitMetrics) -> None:
-        """A split was evaluated; ``metrics`` maps a metric's name to its `Estimate`.
+        """After an epoch ``split``, ``"train"`` or ``"val"``, was evaluated; by then it stands in ``state.history``.
 
-        ``split`` is ``"train"``, ``"val"``, ``"target_val"`` or ``"test"``.
+        ``metrics`` maps a metric's name to its `Estimate`. ``"train"`` is a fixed sample of the training examples.
         """
 
     def on_fit_end(self, state: TrainState, error: BaseException | None) -> None:
-        """The run is over, in whatever way: ``state.status`` says how, ``error`` is what ended it, if anything did."""
+        """The run is over, in whatever way: ``state.status`` says how, ``error`` is what ended it, if anything did.
+
+        Unless it was interrupted or failed, ``state.metrics`` now holds the final evaluation of every whole split.
+        """
 
 
 MOMENTS = (

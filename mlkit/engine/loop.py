@@ -44,7 +44,7 @@ class Plan:
     Args:
         batches: the training batches.
         step: loss of a batch.
-        max_epochs: stop after this many epochs.
+        max_epochs: stop after this many epochs; None goes on until something else ends the run.
         max_steps: stop after this many optimiser steps.
         accumulate: batches whose gradients make one optimiser step.
         clip_norm: largest 2-norm of the gradient; None leaves it.
@@ -55,7 +55,7 @@ class Plan:
 
     batches: Batches
     step: StepFunction
-    max_epochs: int
+    max_epochs: int | None
     max_steps: int | None = None
     accumulate: int = 1
     clip_norm: float | None = None
@@ -123,6 +123,7 @@ def train(state: TrainState, plan: Plan, *, hooks: Sequence[Hook] = ()) -> None:
             epoch_start(state)
         model.train()
         for window in windows(plan.batches.epoch(state.epoch, start=state.batch), plan.accumulate):
+            state.in_step = True
             for step_start in on_step_start:
                 step_start(state, window[0])
             optimizer.zero_grad(set_to_none=True)
@@ -140,6 +141,7 @@ def train(state: TrainState, plan: Plan, *, hooks: Sequence[Hook] = ()) -> None:
             state.step += 1
             state.batch += len(window)
             state.examples += count
+            state.in_step = False
             state.seconds = time.perf_counter() - started
             for step_end in on_step_end:
                 step_end(state, loss)
@@ -163,7 +165,7 @@ def _is_over(state: TrainState, plan: Plan) -> bool:
         return True
     if plan.max_steps is not None and state.step >= plan.max_steps:
         return True
-    return state.epoch >= plan.max_epochs
+    return plan.max_epochs is not None and state.epoch >= plan.max_epochs
 
 
 def _set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
@@ -177,7 +179,14 @@ def _finish_epoch(state: TrainState, plan: Plan, hooks: Sequence[Hook], running_
     if plan.evaluate is None:
         return
     for split, metrics in plan.evaluate(state).items():
-        values = {name: estimate.value for name, estimate in metrics.items()}
-        state.history.append({"step": state.step, "epoch": state.epoch, "split": split, **values})
+        record(state, split, metrics)
         for evaluation in listeners(hooks, "on_evaluation"):
             evaluation(state, split, metrics)
+
+
+def record(state: TrainState, split: str, metrics: SplitMetrics, *, final: bool = False) -> None:
+    """Take an evaluation into the state; those of whole splits at the end of a run are marked as final."""
+    state.metrics[split] = metrics
+    where = {"step": state.step, "epoch": state.epoch, "split": split}
+    values = {name: estimate.value for name, estimate in metrics.items()}
+    state.history.append({**where, **({"final": True} if final else {}), **values})

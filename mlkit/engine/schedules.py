@@ -122,7 +122,7 @@ def _step(step: int, *, every: int, gamma: float) -> float:
 
 
 def _progress(step: int, start: int, total: int) -> float:
-    return min(1.0, (step - start) / (total - start))
+    return min(1.0, (step - start) / (total - start)) if total > start else 1.0
 
 
 def _cosine_between(first: float, last: float, progress: float) -> float:

@@ -14,6 +14,7 @@ from torch import nn
 from mlkit.metrics.estimate import Estimate
 
 Status = Literal["running", "completed", "stopped", "interrupted", "failed"]
+SplitMetrics = dict[str, Estimate]
 
 
 @dataclass
@@ -34,6 +35,11 @@ class TrainState:
         signal: number of the signal that asked the run to stop, if one did.
         status: how the run stands.
         max_steps: planned optimiser steps in all, as far as known; schedules and progress bars read it.
+        max_epochs: planned epochs in all, as far as known.
+        batches_per_epoch: batches in an epoch.
+        in_step: a step is under way, so weights, buffers and random streams do not fit together just now.
+        about: plain facts of the run, which checkpoints keep too: data fingerprint, device, speed.
+        metrics: the newest metrics of each split; at the end of a run those of whole splits, ``test`` among them.
         averaged: the model with averaged weights, or None.
         extra: what hooks keep across a resume, by hook name; plain numbers, text and tensors only.
     """
@@ -54,6 +60,9 @@ class TrainState:
     max_steps: int | None = None
     max_epochs: int | None = None
     batches_per_epoch: int = 0
+    in_step: bool = False
+    about: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, SplitMetrics] = field(default_factory=dict)
     averaged: nn.Module | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -66,6 +75,3 @@ class TrainState:
     def learning_rate(self) -> float:
         """Learning rate of the first parameter group."""
         return float(self.optimizer.param_groups[0]["lr"])
-
-
-SplitMetrics = dict[str, Estimate]

@@ -88,12 +88,16 @@ def build(name: str, task: Task, *, seed: int | None = None, **options: object) 
     if "seed" in parameters:
         arguments["seed"] = seed
     _refuse_missing(name, task, arguments)
-    model = factory(**arguments) if "seed" in parameters else seeded(lambda: factory(**arguments), seed=seed)
-    if not isinstance(model, nn.Module):
+
+    def make() -> nn.Module:
+        model = factory(**arguments)
+        if isinstance(model, nn.Module):
+            return model
         raise ModelError(
             f"the factory of '{name}' made no model", received=type(model).__name__, allowed="a torch.nn.Module"
         )
-    return model
+
+    return make() if "seed" in parameters else seeded(make, seed=seed)
 
 
 def facts(task: Task) -> dict[str, Any]:
@@ -106,8 +110,9 @@ def facts(task: Task) -> dict[str, Any]:
         "input_shape": task.input_shape,
         "cardinalities": task.cardinalities,
         "has_lengths": task.has_lengths,
-        "vocab_size": task.vocab_size,
     }
+    if task.vocab_size is not None:
+        known["vocab_size"] = task.vocab_size
     if task.input_kind != "tokens" and not task.has_lengths:
         known["in_features"] = math.prod(task.input_shape)
     if task.input_kind == "image":

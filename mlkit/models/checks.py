@@ -5,16 +5,41 @@ Not here: whether a model fits the data (`mlkit.models.auto`).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+import numpy as np
 
 from mlkit.errors import ConfigError, Problem, did_you_mean
 
 
 def count(name: str, value: object, *, least: int = 1) -> Problem | None:
-    """A whole number of at least ``least``."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+    """A whole number of at least ``least``; NumPy's count too."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least:
         return None
     return Problem(f"'{name}' is not a usable number", received=repr(value), allowed=f"a whole number from {least} up")
+
+
+def counts(name: str, values: object) -> list[Problem | None]:
+    """A list of whole numbers of at least 1; it may be empty."""
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        return [count(name, value) for value in values]
+    return [Problem(f"'{name}' is not a list", received=repr(values), allowed="whole numbers from 1 up in a list")]
+
+
+def sides(name: str, value: object) -> list[Problem | None]:
+    """The size of an image: one whole number, or two as ``(height, width)``."""
+    if isinstance(value, (int, np.integer)):
+        return [count(name, value)]
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
+        return counts(name, value)
+    return [Problem(f"'{name}' is not a size", received=repr(value), allowed="pixels a side, or (height, width)")]
+
+
+def positive(name: str, value: object) -> Problem | None:
+    """A finite number above 0."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
+        return None
+    return Problem(f"'{name}' is not a usable factor", received=repr(value), allowed="a number above 0")
 
 
 def probability(name: str, value: object) -> Problem | None:

@@ -38,7 +38,7 @@ FORGET_BIAS = 1.0
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _DENSE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-_GATES = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}
+_GATES = {nn.LSTM: 4, nn.LSTMCell: 4, nn.GRU: 3, nn.GRUCell: 3, nn.RNN: 1, nn.RNNCell: 1}
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def initialize(
 
     Raises:
         ConfigError: an unknown activation or distribution.
-        ModelError: a lazy layer has no shape yet.
+        ModelError: a lazy layer has no shape yet, or a layer's weight is computed from others.
 
     >>> net = nn.Sequential(nn.Linear(400, 1000), nn.ReLU(), nn.Linear(1000, 10))
     >>> _ = initialize(net, activation="relu", generator=torch.Generator().manual_seed(0))
@@ -79,13 +79,14 @@ def initialize(
         choice("distribution", distribution, ("normal", "uniform")),
     )
     refuse_lazy(module)
+    _refuse_computed(module)
     draw = _normal if distribution == "normal" else _uniform
     for layer in module.modules():
         if isinstance(layer, _DENSE):
             std = HEAD_STD if layer is head else weight_std(layer, activation=activation)
             draw(layer.weight, std, generator)
             _zero(layer.bias)
-        elif isinstance(layer, nn.RNNBase):
+        elif isinstance(layer, (nn.RNNBase, nn.RNNCellBase)):
             _initialize_recurrent(layer, draw, generator)
         elif isinstance(layer, nn.Embedding):
             _normal(layer.weight, 1.0, generator)
@@ -137,7 +138,8 @@ def seeded(build: Callable[[], Module], *, seed: int | None) -> Module:
         # The CPU generator alone: torch.manual_seed would also reseed the accelerators, which nothing puts back.
         torch.default_generator.manual_seed(derive_seed(seed, "model"))
         module = build()
-    return module.to(torch.get_default_device())
+    device = torch.get_default_device()
+    return module if device.type == "cpu" else module.to(device)  # a module that is elsewhere by intent stays there
 
 
 def refuse_lazy(module: nn.Module) -> None:
@@ -152,10 +154,21 @@ def refuse_lazy(module: nn.Module) -> None:
             )
 
 
+def _refuse_computed(module: nn.Module) -> None:
+    for name, layer in module.named_modules():
+        if isinstance(layer, _DENSE) and not isinstance(layer.weight, nn.Parameter):
+            raise ModelError(
+                f"the weight of '{name}' is computed from other parameters, so that drawing it would change nothing",
+                received="a parametrization such as weight_norm",
+                allowed="layers that own their weight",
+                todo="initialise first, then parametrize",
+            )
+
+
 Draw = Callable[[Tensor, float, torch.Generator | None], None]
 
 
-def _initialize_recurrent(layer: nn.RNNBase, draw: Draw, generator: torch.Generator | None) -> None:
+def _initialize_recurrent(layer: nn.RNNBase | nn.RNNCellBase, draw: Draw, generator: torch.Generator | None) -> None:
     gates = next(number for kind, number in _GATES.items() if isinstance(layer, kind))
     for name, parameter in layer.named_parameters():
         if name.startswith("bias"):

@@ -66,7 +66,7 @@ class LSTM(nn.Module):
             x = x.masked_fill(~(valid if self.embedding is not None else valid[..., None]), 0)
             lengths = lengths.long().clamp(1, x.shape[1])  # an index out of range would end a GPU's process
         if self.embedding is not None:
-            x = self.embedding(x)
+            x = self.embedding(x.long())  # tokens may be stored as bytes, which an embedding refuses
         # One direction is causal: padding comes last, so no valid step can see it.
         steps = self.encoder(x, lengths) if isinstance(self.encoder, BidirectionalLSTM) else self.encoder(x)[0]
         features = steps if self.kind == "next_token" else self._pool(steps, lengths, valid)
@@ -107,13 +107,13 @@ class BidirectionalLSTM(nn.Module):
         sizes = [input_size] + [2 * hidden] * (layers - 1)
         self.forwards = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
         self.backwards = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
-        self.dropout = nn.Dropout(dropout)
+        self.between = nn.ModuleList(nn.Dropout(dropout) for _ in sizes[1:])
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Outputs of every step, ``(N, T, 2 * hidden)``: forwards, then backwards."""
         for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             if number > 0:
-                x = self.dropout(x)
+                x = self.between[number - 1](x)
             backward = _reverse(back(_reverse(x, lengths))[0], lengths)
             x = torch.cat([ahead(x)[0], backward], dim=-1)
         return x
@@ -175,11 +175,11 @@ def lstm(
     >>> lstm(None, 65, vocab_size=65, kind="next_token")(torch.zeros(4, 50, dtype=torch.long)).shape
     torch.Size([4, 50, 65])
     """
-    width = input_size if vocab_size is None else (embedding_dim or hidden)
     refuse(
-        count("input_size", width),
-        None if vocab_size is None else count("vocab_size", vocab_size),
-        _combination(vocab_size, embedding_dim, kind, bidirectional),
+        count("input_size", input_size) if vocab_size is None else count("vocab_size", vocab_size),
+        None if embedding_dim is None else count("embedding_dim", embedding_dim),
+        *_combinations(input_size, vocab_size, embedding_dim),
+        *_next_token(kind, bidirectional, pooling),
         count("num_outputs", num_outputs),
         count("hidden", hidden),
         count("layers", layers),
@@ -187,9 +187,11 @@ def lstm(
         choice("pooling", pooling, get_args(Pooling)),
         choice("kind", kind, get_args(TaskKind)),
     )
+    embedded = hidden if embedding_dim is None else embedding_dim
+    width = cast("int", input_size) if vocab_size is None else embedded
     return seeded(
         lambda: LSTM(
-            cast("int", width),
+            width,
             num_outputs,
             hidden=hidden,
             layers=layers,
@@ -203,17 +205,40 @@ def lstm(
     )
 
 
-def _combination(
-    vocab_size: int | None, embedding_dim: int | None, kind: TaskKind, bidirectional: bool
-) -> Problem | None:
-    if bidirectional and kind == "next_token":
-        return Problem(
+def _combinations(
+    input_size: int | None, vocab_size: int | None, embedding_dim: int | None
+) -> tuple[Problem | None, Problem | None]:
+    return (
+        Problem(
+            "values and tokens at once",
+            received=f"input_size={input_size}, vocab_size={vocab_size}",
+            allowed="input_size for a series of values, vocab_size for tokens",
+            todo="give input_size=None for tokens; embedding_dim is the width of their embedding",
+        )
+        if input_size is not None and vocab_size is not None
+        else None,
+        Problem("an embedding of values", received=f"embedding_dim={embedding_dim}", allowed="only with vocab_size")
+        if embedding_dim is not None and vocab_size is None
+        else None,
+    )
+
+
+def _next_token(kind: TaskKind, bidirectional: bool, pooling: Pooling) -> tuple[Problem | None, Problem | None]:
+    if kind != "next_token":
+        return None, None
+    return (
+        Problem(
             "a bidirectional LSTM sees the token that it should predict",
             received="bidirectional=True, kind='next_token'",
             todo="leave bidirectional at False",
         )
-    if embedding_dim is not None and vocab_size is None:
-        return Problem(
-            "an embedding of values", received=f"embedding_dim={embedding_dim}", allowed="only with vocab_size"
+        if bidirectional
+        else None,
+        Problem(
+            "the next token is answered at every step, so there is nothing to pool",
+            received="pooling='mean', kind='next_token'",
+            todo="leave pooling at 'last'",
         )
-    return None
+        if pooling == "mean"
+        else None,
+    )

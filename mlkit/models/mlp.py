@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mlkit.errors import ModelError, Problem
-from mlkit.models.checks import choice, count, probability, refuse
+from mlkit.models.checks import choice, count, counts, probability, refuse
 from mlkit.models.init import ACTIVATIONS, Activation, initialize, seeded
 
 Normalization = Literal["none", "batch", "layer"]
@@ -55,8 +55,8 @@ class MLP(nn.Module):
         Raises:
             ModelError: the batch does not have the features that the model was built for.
         """
-        x = x.flatten(1)
-        found = 0 if categorical is None else categorical.shape[1]
+        x = x.flatten(1) if x.ndim > 1 else x[:, None]
+        found = 0 if categorical is None else categorical.shape[-1]
         if x.shape[1] != self.in_features or found != len(self.embeddings):
             raise ModelError(
                 "the batch does not fit the model",
@@ -116,12 +116,11 @@ def mlp(
     >>> sum(p.numel() for p in model.parameters())
     266610
     """
-    hidden, cardinalities = tuple(hidden), tuple(cardinalities)
     refuse(
         count("in_features", in_features, least=0),
         count("num_outputs", num_outputs),
-        *(count("hidden", units) for units in hidden),
-        *(count("cardinalities", n) for n in cardinalities),
+        *counts("hidden", hidden),
+        *counts("cardinalities", cardinalities),
         choice("activation", activation, ACTIVATIONS),
         choice("normalization", normalization, _NORMALIZATIONS),
         probability("dropout", dropout),

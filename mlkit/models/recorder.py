@@ -5,8 +5,9 @@ Not here: how the record is shown (`mlkit.models.summary`).
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,6 +18,8 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from mlkit.runtime.rng import preserved
 
 Shape = tuple[int, ...] | str | list[Any] | dict[str, Any] | None
 
@@ -38,18 +41,26 @@ class Record:
         return any(_storage(p) in self.touched for p in module.parameters() if p.numel())
 
 
-def record(model: nn.Module, call: Callable[[], object]) -> Record:
-    """Run ``call``, which calls ``model``, in evaluation mode; modes, buffers and random generators are put back."""
+def record(model: nn.Module, call: Callable[[], object], *, inputs: Sequence[Tensor] = ()) -> Record:
+    """Run ``call``, which calls ``model``, in evaluation mode.
+
+    Weights, ``inputs``, modes, buffers and random generators are put back, also when ``call`` raises.
+    """
     seen = Record()
     with ExitStack() as stack:
+        stack.enter_context(preserved())
         stack.enter_context(_as_it_was(model))
+        guard = stack.enter_context(_unwritten([*model.parameters(), *inputs]))
         model.eval()
         counter = FlopCounterMode(display=False)
         stack.enter_context(_hooks(model, seen, counter))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_plain_attention())
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(_saver(model, seen), lambda kept: kept))
-        stack.enter_context(_Toucher(seen.touched))
+        stack.enter_context(_Watch(seen.touched, guard))
+        stack.enter_context(warnings.catch_warnings())
+        # The counter's hooks see a compiled inner module twice, which changes none of its totals.
+        warnings.filterwarnings("ignore", message="Using `torch.compile\\(module\\)` when there are global hooks")
         stack.enter_context(counter)
         output = call()  # kept until here, so that no saved storage is freed and its address used twice
         del output
@@ -76,12 +87,13 @@ def _hooks(model: nn.Module, seen: Record, counter: FlopCounterMode) -> Iterator
     def enter(module: nn.Module, args: tuple[Any, ...]) -> None:
         open_calls.append([counter.get_total_flops(), 0])
 
-    def leave(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def leave(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         at_entry, called = open_calls.pop()
         counted = counter.get_total_flops() - at_entry
         own = counted - called
-        if isinstance(module, nn.RNNBase) and args:  # fused kernels hide their matrix products
-            own = recurrent_flops(module, _steps(module, args[0]))
+        series = args[0] if args else kwargs.get("input")
+        if isinstance(module, nn.RNNBase) and series is not None:  # fused kernels hide their matrix products
+            own = recurrent_flops(module, _steps(series))
         seen.calls[id(module)] += 1
         seen.shapes[id(module)] = shape_of(output)
         seen.flops[id(module)] += own
@@ -90,8 +102,8 @@ def _hooks(model: nn.Module, seen: Record, counter: FlopCounterMode) -> Iterator
 
     handles = []
     for module in model.modules():
-        handles.append(module.register_forward_pre_hook(enter))
-        handles.append(module.register_forward_hook(leave, always_call=True))
+        handles.append(module.register_forward_pre_hook(enter, prepend=True))
+        handles.append(module.register_forward_hook(leave, with_kwargs=True, always_call=True))
     try:
         yield
     finally:
@@ -114,21 +126,52 @@ def _plain_attention() -> Iterator[None]:
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in model.modules()
-        for name, buffer in module.named_buffers(recurse=False)
+    # A forward pass may also put other tensors in their place, or in the place of None.
+    tables: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (table, dict(table)) for m in model.modules() for table in (m._parameters, m._buffers)
     ]
-    devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(devices=list(devices)):
-        try:
-            yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
-            with torch.no_grad():
-                for module, name, buffer, before in buffers:
-                    setattr(module, name, buffer.copy_(before))  # a forward pass may also put another in its place
+    # Buffers are copied beforehand: the kernels of batch normalisation do not declare that they write them.
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for table, entries in tables:
+            table.clear()
+            table.update(entries)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
+class _Guard:
+    """Copies of tensors made just before something writes into them; most models write nothing, which costs nothing."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        found = ((_storage(tensor), _untyped_storage(tensor)) for tensor in tensors if tensor.numel())
+        self.storages = {key: storage for key, storage in found if storage is not None}
+        self.copies: dict[int, torch.UntypedStorage] = {}
+
+    def before(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Keep what the operation ``func`` declares that it writes."""
+        for position, argument in enumerate(func._schema.arguments):
+            if argument.alias_info is None or not argument.alias_info.is_write:
+                continue
+            value = args[position] if position < len(args) else kwargs.get(argument.name)
+            for key in {_storage(leaf) for leaf in tree_leaves(value) if isinstance(leaf, Tensor)}:
+                if key in self.storages and key not in self.copies:
+                    self.copies[key] = self.storages[key].clone()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _unwritten(tensors: Sequence[Tensor]) -> Iterator[_Guard]:
+    guard = _Guard(tensors)
+    try:
+        yield guard
+    finally:
+        for key, copy in guard.copies.items():
+            guard.storages[key].copy_(copy)
 
 
 def _saver(model: nn.Module, seen: Record) -> Callable[[Tensor], Tensor]:
@@ -144,18 +187,19 @@ def _saver(model: nn.Module, seen: Record) -> Callable[[Tensor], Tensor]:
     return pack
 
 
-class _Toucher(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes which storages operations read."""
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes which storages operations read, and tells the guard before they write."""
 
-    def __init__(self, touched: set[int]) -> None:
+    def __init__(self, touched: set[int], guard: _Guard) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.touched = touched
+        self.touched, self.guard = touched, guard
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         self.touched.update(_storage(leaf) for leaf in tree_leaves((args, dict(kwargs))) if isinstance(leaf, Tensor))
+        self.guard.before(func, args, kwargs)
         return func(*args, **kwargs)
 
 
@@ -172,14 +216,21 @@ def shape_of(value: object) -> Shape:
     return None if value is None else type(value).__name__
 
 
-def _steps(module: nn.RNNBase, x: Tensor | PackedSequence) -> int:
+def _steps(x: Tensor | PackedSequence) -> int:
     if isinstance(x, PackedSequence):
         return len(x.data)
     return x.shape[:-1].numel()
 
 
 def _storage(tensor: Tensor) -> int:
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (NotImplementedError, RuntimeError):  # a sparse or wrapped tensor has none of its own
+    storage = _untyped_storage(tensor)
+    if storage is None:
         return id(tensor)
+    return storage.data_ptr() or storage._cdata  # on the meta device nothing has an address
+
+
+def _untyped_storage(tensor: Tensor) -> torch.UntypedStorage | None:
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):  # a sparse or wrapped tensor has none of its own
+        return None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mlkit.errors import Problem
 from mlkit.models.blocks import BasicBlock, Bottleneck, Normalization, Shortcut, conv, norm
-from mlkit.models.checks import choice, count, refuse
+from mlkit.models.checks import choice, count, refuse, sides
 from mlkit.models.init import initialize, seeded
 
 SMALL = 64  # below this many pixels a side, a stem that divides the size by four leaves too little to see
@@ -148,18 +148,18 @@ def _imagenet(
         zero_init_residual: bool = False,
         seed: int | None = None,
     ) -> ResNet:
-        sides = (image_size,) if isinstance(image_size, int) else tuple(image_size)
         refuse(
             *_problems(num_classes, in_channels, normalization, zero_init_residual),
-            *(count("image_size", side) for side in sides),
+            *sides("image_size", image_size),
         )
+        smallest = min(image_size) if isinstance(image_size, Sequence) else image_size
         return seeded(
             lambda: ResNet(
                 block,
                 depths,
                 num_classes=num_classes,
                 in_channels=in_channels,
-                small_input=min(sides) < SMALL if small_input is None else small_input,
+                small_input=smallest < SMALL if small_input is None else small_input,
                 first_width=64,
                 shortcut="projection",
                 normalization=normalization,

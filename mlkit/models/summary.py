@@ -6,6 +6,7 @@ Not here: whether these are good; and the values inside (those are for `mlkit.de
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from mlkit.task import Task
 
 _HEADER = ("layer", "kind", "output", "parameters", "FLOPs")
 _HOLDERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)  # never called, so empty is not unused
+WIDTH = 80  # of a terminal that nobody widened
+_LEAST = {2: 12, 1: 12, 0: 16}  # columns that give way to fit, first to last, and what they keep
 MAX_ROWS = 40  # more do not fit on a screen; deeper levels are then folded into one row
 
 
@@ -113,7 +116,8 @@ class Summary:
     def _row(self, layer: Layer, *, folded: bool) -> tuple[str, str, str, str, str]:
         inside = [other for other in self.layers if other is layer or (folded and _contains(layer, other))]
         parameters, flops = sum(x.parameters for x in inside), sum(x.flops for x in inside)
-        count = f"{parameters:,}" if parameters or layer.shared_with is None else f"as {layer.shared_with}"
+        first = _cut(layer.shared_with or "(model)", 20, from_left=True)
+        count = f"{parameters:,}" if parameters or layer.shared_with is None else f"as {first}"
         shape = _shape_text(layer.output_shape) if layer.calls else ("" if layer.used else "unused")
         repeated = f" x{layer.calls}" if layer.calls > 1 and layer.shared_with is None else ""
         return layer.name or "(model)", layer.kind + repeated, shape, count, _si(flops / self.batch_size)
@@ -125,16 +129,17 @@ class Summary:
         lines = [
             f"parameters  {self.parameters:,}" + (f" ({frozen:,} frozen)" if frozen else ""),
             f"FLOPs       {_si(self.flops_per_example)} an example, forwards",
-            f"memory      {_bytes(self.parameter_bytes)} parameters and buffers, "
-            f"{_bytes(self.activation_bytes)} activations for {example}",
+            f"memory      {_bytes(self.parameter_bytes)} parameters and buffers",
+            f"            {_bytes(self.activation_bytes)} activations, kept of {example} for the backward pass",
         ]
         if self.unused:
-            lines.append(f"unused      {', '.join(self.unused)}")
+            unused = f"unused      {', '.join(self.unused)}"
+            lines += textwrap.wrap(unused, WIDTH, subsequent_indent=" " * 12, break_on_hyphens=False)
         return lines
 
     def __str__(self) -> str:
         table = [_HEADER, *self.rows()]
-        widths = [max(len(row[column]) for row in table) for column in range(len(_HEADER))]
+        widths = _fitted([max(len(row[column]) for row in table) for column in range(len(_HEADER))])
         lines = [_line(row, widths) for row in table]
         lines.insert(1, "-" * len(lines[0]))
         return "\n".join([*lines, "", *self.totals()])
@@ -152,16 +157,16 @@ class Summary:
 def summary(model: nn.Module, *inputs: Tensor | Mapping[str, Tensor], task: Task | None = None) -> Summary:
     """Run ``model`` once in evaluation mode and say what it is made of.
 
-    Weights, modes, buffers, hooks and random generators are as before afterwards.
+    Weights, inputs, modes, buffers, hooks and random generators are as before afterwards.
 
     Args:
-        model: any module; torch.compile's wrapper is looked through.
+        model: any module, on any device (on ``meta`` it costs no memory); torch.compile's wrapper is looked through.
         inputs: what the model is called with, ``model(*inputs)``; or one mapping, ``model(**mapping)``. The first
             axis of the first tensor is taken for the batch.
         task: instead of inputs: zeros in the task's shapes are used.
 
     Raises:
-        ModelError: there are no inputs, the model cannot be run on them, or a lazy layer has no shape yet.
+        ModelError: there are no inputs, the model cannot be run on them or watched, or a lazy layer has no shape yet.
 
     >>> print(summary(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.zeros(1, 4)))
     layer  kind    output  parameters  FLOPs
@@ -172,20 +177,22 @@ def summary(model: nn.Module, *inputs: Tensor | Mapping[str, Tensor], task: Task
     <BLANKLINE>
     parameters  58
     FLOPs       96 an example, forwards
-    memory      232 B parameters and buffers, 48 B activations for an example
+    memory      232 B parameters and buffers
+                48 B activations, kept of an example for the backward pass
     """
     model = getattr(model, "_orig_mod", model)
     refuse_lazy(model)
+    _refuse_script(model)
     if task is not None and not inputs:
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
         inputs = example_inputs(task, device=device)
-    if not inputs:
+    tensors = [t for group in inputs for t in (group.values() if isinstance(group, Mapping) else [group])]
+    if not tensors:
         raise ModelError(
             "no example inputs", todo="give a batch, summary(model, x), or summary(model, task=bundle.task)"
         )
-    seen = record(model, lambda: _call(model, inputs))
+    seen = record(model, lambda: _call(model, inputs), inputs=tensors)
     layers = _layers(model, seen)
-    tensors = [t for group in inputs for t in (group.values() if isinstance(group, Mapping) else [group])]
     return Summary(
         layers=tuple(layers),
         input_shapes=tuple(shape_of(group) for group in inputs),
@@ -210,6 +217,17 @@ def _call(model: nn.Module, inputs: tuple[Tensor | Mapping[str, Tensor], ...]) -
             received=", ".join(_shape_text(shape_of(x)) for x in inputs) + f"; {type(error).__name__}: {error}",
             todo="give inputs such as the model is trained on",
         ) from error
+
+
+def _refuse_script(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ModelError(
+                "a TorchScript module runs where no hook can watch it",
+                received=f"{type(module).__name__} '{name}'" if name else type(module).__name__,
+                allowed="modules that Python runs",
+                todo="give the module that it was scripted from",
+            )
 
 
 def _layers(model: nn.Module, seen: Record) -> list[Layer]:
@@ -256,10 +274,27 @@ def _contains(outer: Layer, inner: Layer) -> bool:
     return inner.name != outer.name and inner.name.startswith(f"{outer.name}." if outer.name else "")
 
 
+def _fitted(widths: list[int]) -> list[int]:
+    """Widths of the columns after those of text gave way, so that a row has at most `WIDTH` characters."""
+    fitted = list(widths)
+    for column, least in _LEAST.items():
+        excess = sum(fitted) + 2 * (len(fitted) - 1) - WIDTH
+        fitted[column] -= max(0, min(excess, fitted[column] - least))
+    return fitted
+
+
 def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    left = [cell.ljust(width) for cell, width in zip(row[:3], widths[:3], strict=True)]
-    right = [cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True)]
-    return "  ".join([*left, *right])
+    cells = []
+    for column, (text, width) in enumerate(zip(row, widths, strict=True)):
+        cell = _cut(text, width, from_left=column == 0)  # the end of a name says more than its start
+        cells.append(cell.ljust(width) if column < 3 else cell.rjust(width))
+    return "  ".join(cells)
+
+
+def _cut(text: str, width: int, *, from_left: bool = False) -> str:
+    if len(text) <= width:
+        return text
+    return "…" + text[len(text) - width + 1 :] if from_left else text[: width - 1] + "…"
 
 
 def _shape_text(shape: Shape) -> str:
@@ -274,7 +309,7 @@ def _shape_text(shape: Shape) -> str:
 
 def _scaled(value: float, step: int, units: str) -> str:
     for unit in units:
-        if value < step or unit == units[-1]:
+        if value < 999.5 or unit == units[-1]:  # three digits, rounded
             break
         value /= step
     return f"{value:.3g}" + ("" if unit == " " else f" {unit}")

@@ -1,0 +1,100 @@
+"""What a run says before its first step and after its last: data, model, speed; results, what to do next, the folder.
+
+Not here: progress in between (`mlkit.tracking.Console`) and the tables themselves (`mlkit.report`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from mlkit import __version__
+from mlkit.config.run_folder import shown
+from mlkit.engine.hooks import Hook
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mlkit.config.job import RunResult
+    from mlkit.config.schema import Config
+    from mlkit.data.bundle import DataBundle
+    from mlkit.engine.state import TrainState
+
+_LABEL = 8
+MOST_COLUMNS = 110
+
+
+class Header(Hook):
+    """Says what is about to be trained, when speed and resumption are settled."""
+
+    def __init__(self, config: Config, data: DataBundle, model: nn.Module, folder: Path) -> None:
+        self.config, self.data, self.model, self.folder = config, data, model, folder
+
+    def on_fit_start(self, state: TrainState) -> None:
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        why = ""
+        if self.config.model.name == "auto":
+            why = f"; chosen by model=auto for {self.data.task.input_kind} data"
+        say(f"mlkit {__version__}: {self.config.run_name}, seed {self.config.seed}")
+        say_labelled("data", str(self.data))
+        for title, text in self.data.notes.items():
+            if title in ("limit", "classes", "dropped"):
+                say_labelled("", f"{title}: {text}")
+        say_labelled("model", f"{type(self.model).__name__}, {parameters:,} parameters{why}")
+        reason = str(state.about.get("speed", {}).get("reason", ""))
+        if reason:
+            say_labelled("speed", reason.removeprefix("speed: "))
+        say_labelled("folder", shown(self.folder))
+        if state.step:
+            say_labelled("resume", f"from step {state.step:,} (epoch {state.epoch})")
+        say("")
+
+
+def closing(result: RunResult) -> None:
+    """The table of results with intervals, and what to do next."""
+    from mlkit.report import metrics_table, next_steps
+
+    state = result.fit.state
+    say("")
+    if result.status == "interrupted":
+        say(f"{state.stop_reason}: saved at step {state.step:,}")
+        say(f"go on with: python -m mlkit.train resume={shown(result.folder)}")
+        return
+    if state.stop_reason is not None:
+        say_wrapped(f"stopped early: {state.stop_reason}")
+    for line in str(metrics_table(result.metrics)).splitlines():
+        say(line)
+    say("")
+    suggestions = next_steps(result.fit)
+    for number, suggestion in enumerate(suggestions):
+        say_labelled("next" if number == 0 else "", suggestion)
+    if suggestions:
+        say("")
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line; where nobody reads any more (``| head``) nothing happens."""
+    try:
+        print(text, file=stream or sys.stdout, flush=True)  # noqa: T201 - this is where a command speaks
+    except BrokenPipeError:
+        pass
+
+
+def say_labelled(label: str, text: str) -> None:
+    """A line with its label in the first columns, folded under itself on narrow terminals."""
+    for number, line in enumerate(_folded(text, _LABEL)):
+        say(f"{label if number == 0 else '':<{_LABEL}}{line}")
+
+
+def say_wrapped(text: str) -> None:
+    """A text folded to the terminal."""
+    for line in _folded(text, 0):
+        say(line)
+
+
+def _folded(text: str, margin: int) -> list[str]:
+    width = max(20, min(shutil.get_terminal_size().columns, MOST_COLUMNS) - margin)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]

@@ -1,0 +1,254 @@
+"""``trainer.speed=auto``: time a few real steps and choose threads, layout, precision and, on a GPU, compilation.
+
+Not here: what a setting is and how it is put into effect (`mlkit.engine.speed_settings`, whose names are offered here
+too), and how a candidate is timed (`mlkit.engine.speed_trial`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+import torch
+from torch import nn
+
+from mlkit.data.splits import Batch
+from mlkit.engine.speed_settings import Speed, applied, forward_of, in_threads, off, prepare_model
+from mlkit.engine.speed_threads import time_threads
+from mlkit.engine.speed_trial import LossFunction, MakeOptimizer, Trial, Work
+from mlkit.runtime import rng
+from mlkit.runtime.hardware import has_bfloat16_hardware
+from mlkit.runtime.threads import available_cores
+
+__all__ = ["Speed", "applied", "choose_speed", "forward_of", "off", "prepare_model"]
+
+_MOST_SECONDS = 2.0
+_MOST_STEPS = 12  # where so many take longer than that
+_SHARE_OF_RUN = 0.02
+_SHORT_STEP = 1e-3  # a step shorter than this is mostly Python and kernel starts, which more threads do not help
+_FEW_STEPS = 1000
+_SHARE_OF_THREADS = 0.4  # of that time; the rest is for layout and precision
+_ROUNDS = 5
+_WORTH = 1.10  # what another layout, precision or compilation must gain; below this, noise would decide
+_HOPELESS = 2.0  # a first step that is slower by this factor ends the attempt: busy cores can cost a factor of 70
+_COMPILE_SECONDS = 20.0  # typical of a small network; it is paid in the probe and may be paid again in the run
+_COMPILE_SHARE = 0.05
+# Largest difference of a candidate's losses from those of float32, relative to the largest of these. Another order of
+# summation changes a loss by 1e-6; bfloat16 has 8 bits (4e-3) in each product and sound networks stay well below 1 %.
+_TOLERANCE = {"float32": 1e-3, "bfloat16": 1e-2}
+
+
+def choose_speed(
+    model: nn.Module,
+    batch: Batch,
+    *,
+    loss_fn: LossFunction,
+    make_optimizer: MakeOptimizer,
+    device: torch.device,
+    expected_steps: int | None,
+    cores: int | None = None,
+) -> Speed:
+    """The fastest way to carry out training steps that gives the same losses, found one choice after another.
+
+    Steps are forward, loss, backward and update on copies of the model; the model, its gradients and modes, the random
+    generators and the number of threads are afterwards as before. A candidate is dropped when it is slower, when it
+    fails, or when its first losses are off from those of float32 with the same weights and seeds by more than 1 %
+    (bfloat16) or 0.1 % (everything else). The search ends after 2 % of the expected run, at most 2 seconds or, of
+    longer steps, a dozen; what was begun is finished. Compiling, on a GPU, takes longer and is tried only where the
+    run is long enough to pay for it.
+
+    A measured choice may differ between two runs: for equal bits take ``speed=off``, or replay a recorded `Speed`.
+
+    Args:
+        model: the model, on ``device``.
+        batch: a typical batch, on ``device``.
+        loss_fn: ``loss_fn(outputs, targets)``, a scalar.
+        make_optimizer: gives an optimiser for a model.
+        device: where training takes place.
+        expected_steps: steps of the run; None when not known, which counts as many, but not enough to compile for.
+        cores: cores that may be used; all available ones when left out.
+
+    Returns:
+        The setting, whose ``reason`` is one line for people. When not even a plain step can be made, that of `off`:
+        the run itself will then show the error where it belongs.
+
+    >>> from torch.nn.functional import cross_entropy
+    >>> speed = choose_speed(
+    ...     nn.Linear(4, 2),
+    ...     Batch((torch.randn(8, 4),), torch.randint(0, 2, (8,))),
+    ...     loss_fn=cross_entropy,
+    ...     make_optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.1),
+    ...     device=torch.device("cpu"),
+    ...     expected_steps=50,
+    ... )
+    >>> speed.channels_last, speed.compiled
+    (False, False)
+    """
+    plain = off()
+    if device.type not in ("cpu", "cuda"):
+        return replace(plain, reason=f"speed: float32; nothing is measured on {device.type}")
+    start = Speed(threads=1) if device.type == "cpu" else plain
+    work = Work(model, batch, loss_fn, make_optimizer)
+    with rng.preserved(), applied(start):
+        try:
+            search = _begin(work, start, expected_steps)
+        except Exception as error:  # what a user's model may raise is open
+            return replace(plain, reason=f"speed: not measured, since a trial step failed ({_named(error)})")
+        if device.type == "cpu":
+            _search_on_cpu(search, available_cores() if cores is None else cores)
+        else:
+            _search_on_gpu(search)
+        return search.result()
+
+
+@dataclass
+class _Search:
+    """How far the search has come.
+
+    Args:
+        work: what a step consists of.
+        best: the trial of the best setting so far.
+        reference: the first losses in float32 with nothing rearranged.
+        expected_steps: steps of the run.
+    """
+
+    work: Work
+    best: Trial
+    reference: list[float]
+    expected_steps: int | None
+    begin: float = 0.0
+    budget: float = 0.0
+    chosen: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def run_seconds(self) -> float | None:
+        """How long the run would take as things stand."""
+        return None if self.expected_steps is None else self.expected_steps * self.best.seconds
+
+    def allow(self, seconds: float) -> None:
+        """Start the clock: the search may take ``seconds`` from now on."""
+        self.begin, self.budget = time.perf_counter(), seconds
+
+    def has_time(self, *, share: float = 1.0) -> bool:
+        """Whether one more step fits into ``share`` of the time allowed."""
+        return time.perf_counter() - self.begin + self.best.seconds < share * self.budget
+
+    def note(self, name: str, seconds: float) -> None:
+        self.timings[name] = seconds
+
+    def result(self) -> Speed:
+        reason = "; ".join([", ".join(self.chosen), *self.refused])
+        return replace(self.best.speed, reason=f"speed: {reason}", timings=self.timings)
+
+
+def _begin(work: Work, start: Speed, expected_steps: int | None) -> _Search:
+    """Make the first plain steps and, from their time, start the clock."""
+    trial = work.trial(start)
+    search = _Search(work, trial, list(trial.first_losses()), expected_steps)
+    expected = search.run_seconds
+    most = max(_MOST_SECONDS, _MOST_STEPS * trial.seconds)
+    search.allow(most if expected is None else min(most, _SHARE_OF_RUN * expected))
+    search.note("start", trial.seconds)
+    return search
+
+
+def _search_on_cpu(search: _Search, cores: int) -> None:
+    few = search.expected_steps is not None and search.expected_steps < _FEW_STEPS
+    if few and search.best.seconds < _SHORT_STEP:
+        search.chosen.append("1 thread: steps are too short for more")
+        return
+    _choose_threads(search, cores)
+    _try_channels_last(search)
+    _try_bfloat16(search, "CPU")
+
+
+def _search_on_gpu(search: _Search) -> None:
+    search.chosen.append("GPU")
+    _try_bfloat16(search, "GPU")  # first, since it is bfloat16 kernels that profit from channels-last there
+    _try_channels_last(search)
+    expected = search.run_seconds
+    if expected is None or _COMPILE_SHARE * expected < _COMPILE_SECONDS:
+        search.refused.append("compiling would not pay in this run")
+        return
+    search.allow(_COMPILE_SHARE * expected)
+    if not _try(search, "CUDA graphs", compiled=True, cuda_graph=True):
+        _try(search, "compiled", compiled=True)
+
+
+def _choose_threads(search: _Search, cores: int) -> None:
+    found = time_threads(search.best, cores, has_time=lambda: search.has_time(share=_SHARE_OF_THREADS))
+    for count, seconds in found.seconds.items():
+        search.note(in_threads(count), seconds)
+    search.chosen.append(found.explanation)
+    search.best.use_threads(found.best, found.seconds[found.best])
+
+
+def _try_channels_last(search: _Search) -> None:
+    if any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in search.work.model.modules()):
+        _try(search, "channels-last", channels_last=True)
+
+
+def _try_bfloat16(search: _Search, place: str) -> None:
+    if has_bfloat16_hardware(search.work.batch.targets.device):
+        _try(search, "bfloat16", precision="bfloat16")
+    else:
+        search.refused.append(f"bfloat16 not in this {place}")
+
+
+def _try(search: _Search, name: str, **change: bool | str) -> bool:
+    """Take the best setting with ``change`` where that is faster and its losses agree; say what came of it."""
+    if not search.has_time():
+        search.refused.append(f"{name} not tried, measuring has used up its time")
+        return False
+    speed = replace(search.best.speed, **change)  # type: ignore[arg-type]
+    allowed = _TOLERANCE[speed.precision]
+    try:
+        trial = search.work.trial(speed)
+        off_by = _deviation(trial.first_losses(), search.reference)
+        if not off_by <= allowed:  # NaN must not pass
+            search.refused.append(f"{name} refused: its loss is off by {off_by:.2%}, allowed {allowed:.2%}")
+            return False
+        gain = _gain(search, trial)
+    except Exception as error:  # a backend without a kernel, or without memory for one more copy
+        search.refused.append(f"{name} failed ({_named(error)})")
+        return False
+    search.note(name, trial.seconds)
+    if gain < _WORTH:
+        search.refused.append(f"{name} only {gain:.2f}x")
+        return False
+    search.chosen.append(f"{name} {gain:.2f}x")
+    search.best = trial
+    return True
+
+
+def _gain(search: _Search, trial: Trial) -> float:
+    """How many times faster ``trial`` is than the best so far: the median over pairs of visits, taken in turn."""
+    slowest = _HOPELESS * search.best.seconds
+    if trial.seconds > slowest:  # twice, since one step may have been held up by something else
+        trial.seconds = min(trial.seconds, trial.visit(count=1))
+    if trial.seconds > slowest:
+        return search.best.seconds / trial.seconds
+    # One thread's own processor time does not count what neighbours on the same core take.
+    alone = trial.speed.threads == 1 and search.work.batch.targets.device.type == "cpu"
+    clock = time.thread_time if alone else time.perf_counter
+    ratios: list[float] = []
+    fewest, most = (1, 2) if trial.is_long else (2, _ROUNDS)
+    while len(ratios) < fewest or (len(ratios) < most and search.has_time()):
+        before, after = search.best.visit(clock=clock), trial.visit(clock=clock)
+        ratios.append(before / after)
+    gain = median(ratios)
+    trial.seconds = search.best.seconds / gain
+    return gain
+
+
+def _deviation(losses: list[float], reference: list[float]) -> float:
+    """Largest difference between two series of losses, relative to the largest of the reference."""
+    size = max(max(abs(loss) for loss in reference), 1e-12)
+    return max(abs(a - b) / size for a, b in zip(losses, reference, strict=True))
+
+
+def _named(error: Exception) -> str:
+    return type(error).__name__
