@@ -11,38 +11,56 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mlkit import data, engine, metrics, models, tracking
+    from mlkit import data, engine, metrics, models, report, tracking
+    from mlkit.config.job import RunResult, run
+    from mlkit.config.schema import Config
     from mlkit.data.bundle import DataBundle
     from mlkit.engine.hooks import Hook
+    from mlkit.engine.result import FitResult
     from mlkit.engine.state import TrainState
     from mlkit.errors import MlkitError
     from mlkit.metrics.estimate import Estimate
+    from mlkit.models.summary import summary
+    from mlkit.progress import fit
     from mlkit.registry import register
     from mlkit.task import Task
 
 _WHERE = {
+    "Config": "mlkit.config.schema",
     "DataBundle": "mlkit.data.bundle",
     "Estimate": "mlkit.metrics.estimate",
+    "FitResult": "mlkit.engine.result",
     "Hook": "mlkit.engine.hooks",
     "MlkitError": "mlkit.errors",
+    "RunResult": "mlkit.config.job",
     "Task": "mlkit.task",
     "TrainState": "mlkit.engine.state",
+    "fit": "mlkit.progress",
     "register": "mlkit.registry",
+    "run": "mlkit.config.job",
+    "summary": "mlkit.models.summary",
 }
-_ROOMS = ("data", "engine", "metrics", "models", "tracking")
+_ROOMS = ("data", "engine", "metrics", "models", "report", "tracking")
 
 __all__ = [
+    "Config",
     "DataBundle",
     "Estimate",
+    "FitResult",
     "Hook",
     "MlkitError",
+    "RunResult",
     "Task",
     "TrainState",
     "data",
     "engine",
+    "fit",
     "metrics",
     "models",
     "register",
+    "report",
+    "run",
+    "summary",
     "tracking",
 ]
 

@@ -1,4 +1,4 @@
-"""Settings: one typed list, composed by Hydra, checked as a whole, and turned into a run; the only room that knows Hydra.
+"""Settings: one typed list, composed by Hydra, checked as a whole, turned into a run. Only this room knows Hydra.
 
 Not here: training. Names are resolved when first used, so that help is printed without importing torch or Hydra.
 """

@@ -140,7 +140,10 @@ def metric_problems(names: Sequence[str], kind: str | None) -> Iterator[Problem]
 
 def _known_metrics(error: ConfigError) -> list[str]:
     names = (error.problems[0].allowed or "").split(", ")
-    return [*(name for name in names if name != "loss" and " " not in name), *(["top5"] if "top2" in str(error) else [])]
+    return [
+        *(name for name in names if name != "loss" and " " not in name),
+        *(["top5"] if "top2" in str(error) else []),
+    ]
 
 
 def _options(settings: Any) -> dict[str, Any]:
@@ -150,5 +153,5 @@ def _options(settings: Any) -> dict[str, Any]:
 
 
 def _entries(settings: Any) -> list[Any]:
-    known = settings_of(type(settings))
-    return [entry for entry in dataclasses.fields(settings) if entry.name in known]
+    kind: type = type(settings)
+    return [entry for entry in dataclasses.fields(settings) if entry.name in settings_of(kind)]

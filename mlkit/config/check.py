@@ -44,7 +44,7 @@ def examine(values: Mapping[str, Any]) -> tuple[Config, list[Problem]]:
     problems: list[Problem] = []
     parts: dict[str, Any] = {}
     for kind in ("model", "data"):
-        parts[kind] = _chosen(kind, values.get(kind, {}), problems)  # type: ignore[arg-type]
+        parts[kind] = _chosen(kind, values.get(kind, {}), problems)
     for name, section in SECTIONS.items():
         parts[name] = _section(name, section, values.get(name, {}), problems)
     known = settings_of(Config)
@@ -172,6 +172,18 @@ def choices_with(kind: str, key: str) -> list[str]:
     if kind not in ("model", "data"):
         return []
     return [name for name in known_names(kind, only_builtin=True) if key in settings_of(settings_class(kind, name))]  # type: ignore[arg-type]
+
+
+def closest_setting(key: str) -> str | None:
+    """The setting meant by a word that is no option, such as the ``lr`` of ``--lr``.
+
+    >>> closest_setting("lr")
+    "did you mean 'optimizer.lr=…'?"
+    """
+    close = _closest("", key, list(settings_of(Config)))
+    if key in settings_of(Config):
+        return f"did you mean '{key}=…'?"
+    return close.replace("'?", "=…'?") if close is not None and close.startswith("did you") else close
 
 
 def _paths_by_key() -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlkit.config.plugins import import_plugins, named_plugins
-from mlkit.errors import ConfigError, MlkitError, Problem, did_you_mean
+from mlkit.errors import ConfigError, MlkitError, did_you_mean
 
 if TYPE_CHECKING:
     from mlkit.config.compose import Composed, Composer
@@ -63,17 +63,18 @@ class _Parser(argparse.ArgumentParser):
     """Options in the manner of Hydra; what is wrong becomes a `ConfigError`."""
 
     def error(self, message: str) -> NoReturn:
-        unknown = [word for word in sys.argv[1:] if word.startswith("-") and word.split("=")[0] not in self.known()]
-        first = unknown[0] if unknown else message
-        key = first.lstrip("-").partition("=")[0].replace("-", "_")
+        raise ConfigError(message, allowed="settings as NAME=VALUE, and the options of --help", todo="see --help")
+
+    def refuse(self, option: str) -> NoReturn:
+        """An option that does not exist; often a setting written in the manner of other programs."""
         from mlkit.config.check import closest_setting
 
-        todo = closest_setting(key) or did_you_mean(first, self.known()) or "--help lists what there is"
+        key = option.lstrip("-").partition("=")[0].replace("-", "_")
         raise ConfigError(
-            f"unknown option: {first}" if unknown else message,
-            received=" ".join(sys.argv[1:]),
+            "unknown option",
+            received=option,
             allowed="settings as NAME=VALUE, and the options of --help",
-            todo=todo,
+            todo=closest_setting(key) or did_you_mean(option, self.known()) or "--help lists what there is",
         )
 
     def known(self) -> list[str]:
@@ -97,10 +98,11 @@ def _parser() -> _Parser:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    options, rest = _parser().parse_known_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
-        _parser().error(unknown[0])
+        parser.refuse(unknown[0])
     overrides = [*options.overrides, *rest]
     if options.version:
         return _version()
@@ -154,7 +156,10 @@ def _print_config(composed: Composed, package: str | None) -> int:
         if not isinstance(values, dict) or key not in values:
             known = list(values) if isinstance(values, dict) else []
             raise ConfigError(
-                "there is no such part", received=f"--package {package}", allowed=", ".join(known), todo=did_you_mean(key, known)
+                "there is no such part",
+                received=f"--package {package}",
+                allowed=", ".join(known),
+                todo=did_you_mean(key, known),
             )
         values = values[key]
     print(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), end="")  # noqa: T201
@@ -186,22 +191,10 @@ def _run(session: Composer, composed: Composed) -> int:
     from mlkit.config.job import run
     from mlkit.config.show import closing, last_line
 
-    if composed.config.resume is not None:
-        result = run(composed.config)
-    else:
-        result = session.run(composed, run)
+    goes_on = composed.config.resume is not None
+    result = run(composed.config) if goes_on else session.run(composed, run)
     if composed.config.tracking.console:
         closing(result)
     last_line(result.folder)
     signal = result.fit.state.signal
     return 0 if signal is None else 128 + signal
-
-
-def sweep_mistake(overrides: Sequence[str]) -> Problem:
-    """A resume with several jobs."""
-    return Problem(
-        "a run cannot be resumed several times at once",
-        received=" ".join(overrides),
-        allowed="resume=FOLDER without -m",
-        todo="leave -m out",
-    )

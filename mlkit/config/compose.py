@@ -6,31 +6,37 @@ Not here: the check of the values (`mlkit.config.check`) and running anything (`
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mlkit.config.check import examine, unknown_choice
 from mlkit.config.choices import CHOICES, settings_class
+from mlkit.config.compose_problems import plugins_in_files, sweep_without_multirun, unreadable
 from mlkit.config.paths import config_dir, user_config_dir
+from mlkit.config.resume import resumed_config
+from mlkit.config.run_folder import unwritable
 from mlkit.config.schema import SECTIONS, TOP_LEVEL, Config, plain
 from mlkit.config.trust import hydra_problems
 from mlkit.errors import ConfigError, Problem, did_you_mean
 from mlkit.registry import TABLES
 
+T = TypeVar("T")
 GROUPS = ("model", "data", *SECTIONS, "experiment")
 VERSION_BASE = "1.3"
 # Beyond this many jobs each value of a sweep is checked once instead of in every combination with the others.
@@ -89,6 +95,22 @@ def composer(
         yield Composer(config_name, searchpath)
 
 
+def extra_folder(given: str | None) -> Path | None:
+    """The folder of ``--config-dir``.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if given is None:
+        return None
+    folder = Path(given).expanduser().resolve()
+    if not folder.is_dir():
+        raise ConfigError(
+            "the folder with choices does not exist", received=f"--config-dir {given}", todo="check the path"
+        )
+    return folder
+
+
 def register_nodes() -> None:
     """Make the schema's defaults known to Hydra: ``/schema/…`` for YAML files, and the names the user registered."""
     store = ConfigStore.instance()
@@ -115,10 +137,56 @@ class Composer:
         self.config_name = config_name
         self.searchpath = searchpath
 
+    def run(self, composed: Composed, job: Callable[..., T]) -> T:
+        """Call ``job(config, folder=…)`` as Hydra runs a job, in the folder that it names.
+
+        Raises:
+            ConfigError: the folder cannot be made.
+        """
+
+        def task(_: DictConfig) -> T:
+            return job(composed.config, folder=HydraConfig.get().runtime.output_dir)
+
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        try:
+            done = hydra.run(self.config_name, task, composed.overrides)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise unwritable(str(composed.hydra.run.dir), error) from None
+        result: T = done.return_value
+        return result
+
+    def multirun(self, parsed: Sequence[Override], task: Callable[[DictConfig], Any]) -> tuple[Path, list[JobReturn]]:
+        """Hand the overrides, sweeps included, to Hydra's sweeper; the folder of the sweep and what its jobs returned.
+
+        Sweepers that optimise return no jobs.
+        """
+        lines, folder = self._sweep_lines(list(parsed))
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        returned = hydra.multirun(self.config_name, task, lines)
+        jobs = [job for batch in returned or [] for job in (batch if isinstance(batch, (list, tuple)) else [batch])]
+        return folder, [job for job in jobs if isinstance(job, JobReturn)]
+
+    def _sweep_lines(self, parsed: list[Override]) -> tuple[list[str], Path]:
+        """The overrides of a sweep as Hydra takes them, and the folder of the sweep."""
+        first, _ = self.parse(jobs_of(parsed)[0])
+        choices, _ = self._choices(first, [])
+        base = self._hydra_compose(choices)
+        if isinstance(base, Problem):
+            raise ConfigError([base])
+        lines = choices[: len(self.searchpath)]
+        for override in parsed:
+            if override.is_hydra_override() or override.key_or_group in GROUPS:
+                lines += [] if override.key_or_group == "hydra.searchpath" else [override.input_line or ""]
+            else:
+                lines += self._writable([override], base)
+        return lines, Path(str(base.hydra.sweep.dir))
+
     def options(self, group: str) -> list[str]:
         """Names that can be chosen in a group, from all folders and registrations."""
         loader = GlobalHydra.instance().config_loader()
-        found: list[str] = loader.get_group_options(  # type: ignore[call-arg]
+        found: list[str] = loader.get_group_options(
             group, ObjectType.CONFIG, config_name=self.config_name, overrides=self.searchpath
         )
         return sorted(found)
@@ -126,11 +194,14 @@ class Composer:
     def compose(self, overrides: Sequence[str]) -> tuple[Composed | None, list[Problem]]:
         """Compose one job; the settings, and everything that is wrong."""
         parsed, problems = self.parse(overrides)
+        folder = next((override.value() for override in parsed if override.key_or_group == "resume"), None)
+        if folder is not None:
+            return self._resumed(str(folder), parsed, problems)
         choices, values = self._choices(parsed, problems)
         base = self._hydra_compose(choices)
         if isinstance(base, Problem):
             return None, [*problems, base]
-        problems += _plugins_in_files(base)
+        problems += plugins_in_files(base)
         lines = self._writable(values, base)
         composed = self._hydra_compose([*choices, *lines])
         if isinstance(composed, Problem):
@@ -142,6 +213,23 @@ class Composer:
         result, found = self._examined(composed, [*choices, *lines], parsed)
         return result, problems + found
 
+    def _resumed(
+        self, folder: str, parsed: list[Override], problems: list[Problem]
+    ) -> tuple[Composed | None, list[Problem]]:
+        """The settings that stand in the folder of the run, with what the command line changes."""
+        base = self._hydra_compose([*self.searchpath, *_lines_for(parsed, "tracking")])
+        if isinstance(base, Problem):
+            return None, [*problems, base]
+        changes: dict[str, Any] = {}
+        for override in parsed:
+            name = override.key_or_group
+            if name == "tracking":
+                changes[name] = OmegaConf.to_container(base.tracking, resolve=True)
+            elif name != "resume":
+                changes[name] = override.value()
+        config, found = resumed_config(folder, changes)
+        return Composed(config, base.hydra, []), problems + found
+
     def _examined(
         self, composed: DictConfig, lines: list[str], parsed: list[Override]
     ) -> tuple[Composed | None, list[Problem]]:
@@ -152,7 +240,7 @@ class Composer:
             own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
             values = OmegaConf.to_container(own, resolve=True)
         except OmegaConfBaseException as error:
-            return None, [*problems, _unreadable(error, "a setting refers to something that is not there")]
+            return None, [*problems, unreadable(error, "a setting refers to something that is not there")]
         assert isinstance(values, dict)
         choices = dict(hydra.runtime.choices)
         values.setdefault("experiment", choices.get("experiment"))
@@ -189,7 +277,7 @@ class Composer:
         for override in parsed:
             key = override.key_or_group
             if override.is_sweep_override() and not override.is_hydra_override():
-                problems.append(_sweep_without_multirun(override))
+                problems.append(sweep_without_multirun(override))
             elif key in GROUPS:
                 self._choose(override, choices, problems)
             elif override.is_hydra_override():
@@ -233,7 +321,7 @@ class Composer:
         return f"hydra.searchpath=[{', '.join(quoted(str(folder)) for folder in folders)}]"
 
     def _writable(self, values: list[Override], base: DictConfig) -> list[str]:
-        """Value overrides as Hydra takes them, whether or not a thin YAML file has the key; the check judges the key."""
+        """Value overrides as Hydra takes them, whether or not a file has the key; the check judges the key."""
         lines = []
         for override in values:
             line = (override.input_line or "").lstrip("+")
@@ -247,7 +335,7 @@ class Composer:
         try:
             return compose(self.config_name, overrides=overrides, return_hydra_config=True)
         except _UNREADABLE as error:
-            return _unreadable(error, "the configuration cannot be composed")
+            return unreadable(error, "the configuration cannot be composed")
 
     def _without_culprits(self, choices: list[str], lines: list[str]) -> tuple[list[str], list[Problem]]:
         """The lines that can be composed one by one, and a problem for each of the others."""
@@ -284,15 +372,8 @@ def _axis(override: Override) -> list[str]:
     return [f"{key}={interval.start}", f"{key}={interval.end}"]
 
 
-def _sweep_without_multirun(override: Override) -> Problem:
-    key = override.key_or_group
-    value = (override.input_line or "").partition("=")[2]
-    return Problem(
-        f"several values for {key}",
-        received=override.input_line,
-        allowed="one value, or a list in brackets",
-        todo=f"add -m to run one job for each, or write {key}=[{value}] for a list",
-    )
+def _lines_for(parsed: list[Override], group: str) -> list[str]:
+    return [override.input_line or "" for override in parsed if override.key_or_group == group]
 
 
 def _has(config: DictConfig, path: str) -> bool:
@@ -303,26 +384,3 @@ def _has(config: DictConfig, path: str) -> bool:
             return False
         node = node._get_node(key)
     return True
-
-
-def _plugins_in_files(base: DictConfig) -> list[Problem]:
-    named = OmegaConf.select(base, "plugins")
-    if not named:
-        return []
-    return [
-        Problem(
-            "a configuration file names plugins, and no file may decide what is imported",
-            received=f"plugins: {named}",
-            allowed="plugins on the command line only",
-            todo=f"take it out of the file and run with plugins=[{','.join(map(str, named))}]",
-        )
-    ]
-
-
-def _unreadable(error: Exception, what: str) -> Problem:
-    """An error of Hydra, OmegaConf or YAML as a problem; their own text is the received part."""
-    cause = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "hydra.cc" not in line]
-    if cause is not None and str(cause) not in str(error):
-        lines += [line.strip() for line in str(cause).splitlines()[:1] if line.strip()]
-    return Problem(what, received="; ".join(lines[:4]), todo="correct the file or the setting that this names")

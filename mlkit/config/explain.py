@@ -33,7 +33,7 @@ OPTIONS = (
     ("-i, --info [TOPIC]", "how Hydra composed the settings: all, defaults, plugins, searchpath …"),
     ("-cd, --config-dir DIR", "a folder with choices of yours; ./configs is always looked into"),
     ("-cn, --config-name NAME", "another primary file than train.yaml"),
-    ("-sc, --shell-completion", "completion for your shell: eval \"$(python -m mlkit.train -sc install=bash)\""),
+    ("-sc, --shell-completion", 'completion for your shell: eval "$(python -m mlkit.train -sc install=bash)"'),
     ("--hydra-help", "Hydra's own help"),
     ("--version", "versions of mlkit and of what it runs on"),
 )
@@ -65,7 +65,7 @@ def _lines(choices: dict[str, str], width: int) -> Iterator[str]:
     top = settings_of(Config)
     yield from _settings("", [top[name] for name in TOP_LEVEL], width)
     for kind in ("model", "data"):
-        yield from _chosen(kind, choices.get(kind), width)  # type: ignore[arg-type]
+        yield from _chosen(kind, choices.get(kind), width)
     for name, section in SECTIONS.items():
         yield from ("", f"  {section.__doc__}")
         yield from _settings(f"{name}.", list(settings_of(section).values()), width)

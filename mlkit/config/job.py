@@ -123,9 +123,7 @@ def _settled(values: Mapping[str, Any]) -> Config:
     return config
 
 
-def _train(
-    config: Config, place: Path, hooks: Sequence[Hook], command: Sequence[str], *, resumed: bool
-) -> RunResult:
+def _train(config: Config, place: Path, hooks: Sequence[Hook], command: Sequence[str], *, resumed: bool) -> RunResult:
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     watch = _Watch()
     try:
@@ -133,13 +131,15 @@ def _train(
         model = build.make_model(config, data.task)
         about = {"command": list(command), "started": started, "working_directory": os.getcwd(), **_about(config, data)}
         notes = _Notes(place, about, resumed=resumed)
-        own = [watch, notes, *([Header(config, data, place)] if config.tracking.console else [])]
+        own = [watch, notes, *([Header(config, data, model, place)] if config.tracking.console else [])]
         result = _fit(config, data, model, [*own, *hooks], place, resumed=resumed)
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         _write_result(place, config, {**watch.so_far(), "status": status, "error": run_folder.error_entry(error)})
         raise
-    _write_result(place, config, {**result.to_dict(), "fingerprint": result.fingerprint, "speed": result.speed.to_dict()})
+    _write_result(
+        place, config, {**result.to_dict(), "fingerprint": result.fingerprint, "speed": result.speed.to_dict()}
+    )
     return RunResult(place, config, data, result)
 
 
@@ -239,7 +239,7 @@ def _about(config: Config, data: DataBundle) -> dict[str, Any]:
 
 def _trackers(config: Config, place: Path, data: DataBundle) -> list[Hook]:
     """Progress and records, as the settings ask; the console last, so that what others warn of stands above it."""
-    from mlkit.tracking import Console, MetricsFile
+    from mlkit.tracking import MetricsFile
 
     tracking, trackers = config.tracking, list[Hook]()
     trackers.append(MetricsFile(place / "metrics.jsonl"))
@@ -259,8 +259,12 @@ def _trackers(config: Config, place: Path, data: DataBundle) -> list[Hook]:
     if tracking.wandb != "off":
         from mlkit.tracking import WandB
 
-        trackers.append(WandB(tracking.wandb_project, name=config.run_name, config=settings, mode=tracking.wandb, folder=place))
+        trackers.append(
+            WandB(tracking.wandb_project, name=config.run_name, config=settings, mode=tracking.wandb, folder=place)
+        )
     if tracking.console:
+        from mlkit.tracking import Console
+
         trackers.append(Console())
     return trackers
 

@@ -50,7 +50,10 @@ def _import(name: str) -> None:
     module = name.removesuffix(".py").replace("/", ".")
     if not all(part.isidentifier() for part in module.split(".")):
         raise ConfigError(
-            "not the name of a module", received=f"plugins=[{name}]", allowed="a name as in Python's import", todo="plugins=[my_module]"
+            "not the name of a module",
+            received=f"plugins=[{name}]",
+            allowed="a name as in Python's import",
+            todo="plugins=[my_module]",
         )
     try:
         importlib.import_module(module)

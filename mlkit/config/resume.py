@@ -56,7 +56,9 @@ def resumed_config(folder: Path | str, changes: Mapping[str, Any]) -> tuple[Conf
     if found and plugins and not stored["plugins"]:
         named = ",".join(map(str, plugins))
         todo = f"name them again: resume={folder} plugins=[{named}]"
-        found = [Problem("the run was started with plugins, which a file cannot bring in", f"plugins=[{named}]", todo=todo)]
+        found = [
+            Problem("the run was started with plugins, which a file cannot bring in", f"plugins=[{named}]", todo=todo)
+        ]
     return config, problems + found
 
 

@@ -125,7 +125,8 @@ def _model_fits(config: Config) -> Iterator[Problem]:
     if not (fits_inputs and fits_task):
         yield Problem(
             "the model does not fit the data",
-            received=f"model={model.name} ({' or '.join(model.inputs)}) data={config.data.name} ({inputs}, {kind or 'any task'})",
+            received=f"model={model.name} ({' or '.join(model.inputs)}), "
+            f"data={config.data.name} ({inputs}, {kind or 'any task'})",
             allowed=f"models that fit {config.data.name}: {', '.join(fitting_models(config))}",
             todo="model=auto takes the one that the data calls for",
         )

@@ -1,6 +1,6 @@
 """A setting: its name, type, default, range and one line of help, read from a dataclass; and the check of one value.
 
-Not here: which settings there are (`mlkit.config.schema`, `mlkit.config.choices`) and rules that involve several of them
+Not here: which settings there are (`mlkit.config.schema`, `mlkit.config.choices`) and rules on several of them
 (`mlkit.config.rules`). Nothing here imports torch or Hydra, so that help is printed at once.
 """
 

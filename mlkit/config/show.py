@@ -5,6 +5,7 @@ Not here: progress in between (`mlkit.tracking.Console`) and the tables themselv
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import textwrap
@@ -75,12 +76,15 @@ def closing(result: RunResult) -> None:
         say("")
 
 
+def last_line(folder: Path) -> None:
+    """The run folder, which is the last that a command prints."""
+    say(f"run folder: {shown(folder)}")
+
+
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line; where nobody reads any more (``| head``) nothing happens."""
-    try:
-        print(text, file=stream or sys.stdout, flush=True)  # noqa: T201 - this is where a command speaks
-    except BrokenPipeError:
-        pass
+    with contextlib.suppress(BrokenPipeError):
+        print(text, file=stream or sys.stdout, flush=True)
 
 
 def say_labelled(label: str, text: str) -> None:
