@@ -6,6 +6,7 @@ Not here: the check of the values (`mlkit.config.check`) and running anything (`
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ GROUPS = ("model", "data", *SECTIONS, "experiment")
 VERSION_BASE = "1.3"
 # Beyond this many jobs each value of a sweep is checked once instead of in every combination with the others.
 MOST_COMBINATIONS = 64
+_BALANCED = re.compile(r"[^\[\]{}()'\"]+")
 _UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -144,16 +146,22 @@ class Composer:
             ConfigError: the folder cannot be made.
         """
 
-        def task(_: DictConfig) -> T:
-            return job(composed.config, folder=HydraConfig.get().runtime.output_dir)
+        def task(_: DictConfig) -> T | Exception:
+            # Hydra would announce an error in its own way; it is raised below instead.
+            try:
+                return job(composed.config, folder=HydraConfig.get().runtime.output_dir)
+            except Exception as error:
+                return error
 
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         try:
             done = hydra.run(self.config_name, task, composed.overrides)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
             raise unwritable(str(composed.hydra.run.dir), error) from None
-        result: T = done.return_value
+        result: T | Exception = done.return_value
+        if isinstance(result, Exception):
+            raise result
         return result
 
     def multirun(self, parsed: Sequence[Override], task: Callable[[DictConfig], Any]) -> tuple[Path, list[JobReturn]]:
@@ -255,7 +263,12 @@ class Composer:
             try:
                 parsed.append(parser.parse_override(line))
             except HydraException as error:
-                problems.append(self._unparsed(line, error))
+                # Signs that are special to Hydra, as in trainer.target=val/accuracy>=0.9: meant as text.
+                key, _, value = line.partition("=")
+                if _BALANCED.fullmatch(value) and re.fullmatch(r"[+~]*[\w./@]+", key):
+                    parsed.append(parser.parse_override(f"{key}={quoted(value)}"))
+                else:
+                    problems.append(self._unparsed(line, error))
         return parsed, problems
 
     def _unparsed(self, line: str, error: HydraException) -> Problem:

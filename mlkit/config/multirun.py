@@ -88,7 +88,7 @@ def _row(job: JobReturn) -> dict[str, Any]:
     """What came of a job, from its folder, since it may have run anywhere."""
     assert job.hydra_cfg is not None
     folder, overrides = Path(job.hydra_cfg.hydra.runtime.output_dir), list(job.overrides or [])
-    row: dict[str, Any] = {"job": folder.name, "settings": ", ".join(overrides), "status": "failed", "splits": {}}
+    row: dict[str, Any] = {"job": folder.name, "overrides": overrides, "status": "failed", "splits": {}}
     try:
         return {**row, **json.loads((folder / "result.json").read_text(encoding="utf-8"))}
     except (OSError, ValueError) as error:
@@ -98,16 +98,25 @@ def _row(job: JobReturn) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]]) -> None:
     """A line a job: how it ended, and its metrics on ``val``."""
+    said = [set(row["overrides"]) for row in rows]
+    everywhere = set.intersection(*said) if len(rows) > 1 else set()
     names = list(dict.fromkeys(name for row in rows for name in row["splits"].get("val", {})))
     cells = [["job", "status", *(f"val {name}" for name in names), "settings"]]
     for row in rows:
         val = row["splits"].get("val", {})
-        cells.append([row["job"], row["status"], *(_shown(val.get(name)) for name in names), row["settings"]])
+        cells.append(
+            [row["job"], row["status"], *(_shown(val.get(name)) for name in names), _differing(row, everywhere)]
+        )
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]) - 1)]
     say("")
     for line in cells:
         say("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip())
     say("")
+
+
+def _differing(row: dict[str, Any], everywhere: set[str]) -> str:
+    """The settings of a job, without those that all jobs have."""
+    return ", ".join(line for line in row["overrides"] if line not in everywhere)
 
 
 def _shown(estimate: dict[str, Any] | None) -> str:

@@ -113,7 +113,8 @@ def _device(config: Config) -> Iterator[Problem]:
     except ConfigError as error:
         first = error.problems[0]
         names = ("auto", "cpu", "cuda", "mps")
-        todo = did_you_mean(config.trainer.device, names) or first.todo or "trainer.device=auto takes the best there is"
+        close = None if config.trainer.device.partition(":")[0] in names else did_you_mean(config.trainer.device, names)
+        todo = close or first.todo or "trainer.device=auto takes the best there is"
         yield Problem(f"trainer.device: {first.what}", first.received, first.allowed, todo)
 
 
@@ -249,7 +250,7 @@ def _watched(config: Config) -> Iterator[Problem]:
     from mlkit.metrics.objectives import direction
 
     try:
-        better = direction(match.group(1))
+        better = direction(match.group(1).partition("/")[2])
     except ConfigError as error:
         yield Problem(
             "trainer.target names no metric that has a direction",
