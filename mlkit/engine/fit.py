@@ -118,7 +118,8 @@ def fit(
     state = TrainState(model, optimizer if optimizer is not None else make_optimizer(model))
     planned = planned_steps(len(training), max_epochs=max_epochs, max_steps=max_steps, accumulate=accumulate)
     state.batches_per_epoch, state.max_epochs, state.max_steps = len(training), max_epochs, planned
-    best = Best(monitor or ("val/loss" if "val" in judged else "train/loss"), keep=restore_best)
+    watched = _after_each_epoch(judged, seed=seed)
+    best = Best(_monitored(monitor, watched), keep=restore_best)
     about: dict[str, Any] = {"fingerprint": fingerprint_of(data), "device": where.type}
     about["batches_per_epoch"] = len(training)
     with rng.preserved():
@@ -146,7 +147,7 @@ def fit(
             evaluate=partial(
                 _judge_epoch,
                 judge=partial(judge, precision=partial(autocast, chosen.precision, where)),
-                splits=_after_each_epoch(judged, seed=seed),
+                splits=watched,
             ),
             saver=_saver(folder, save_every),
         )
@@ -213,17 +214,36 @@ def _check_same_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _after_each_epoch(splits: Mapping[str, Batches], *, seed: int) -> dict[str, Batches]:
-    """A sample of ``train`` and all of ``val``, judged alike in evaluation mode, so that the two can be compared.
+    """A sample of ``train`` and all of ``val`` and ``target_val``, judged alike, so that they can be compared.
 
     A loader of the user's can only be read whole, which costs as much as an epoch: where there is a ``val``, that is
     left to the end of the run.
     """
-    chosen = {name: splits[name] for name in ("train", "val") if name in splits}
+    chosen = {name: splits[name] for name in ("train", "val", "target_val") if name in splits}
     if "val" in chosen and not isinstance(chosen["train"], SplitBatches):
         del chosen["train"]
     if "train" in chosen:
         chosen["train"] = sample_of(chosen["train"], seed=seed)
     return chosen
+
+
+def _monitored(monitor: str | None, watched: Mapping[str, Batches]) -> str:
+    """What decides which weights are the best.
+
+    Raises:
+        ConfigError: a split that is not evaluated after each epoch.
+    """
+    if monitor is None:
+        return "val/loss" if "val" in watched else "train/loss"
+    split = monitor.partition("/")[0]
+    if split not in watched:
+        raise ConfigError(
+            "the metric to watch is of a split that is not evaluated after each epoch",
+            received=repr(monitor),
+            allowed=f"a split of {', '.join(watched)}",
+            todo=f"for example {next(iter(watched))}/{monitor.partition('/')[2] or 'loss'}",
+        )
+    return monitor
 
 
 def _judge_epoch(state: TrainState, *, judge: Judge, splits: Mapping[str, Batches]) -> dict[str, SplitMetrics]:

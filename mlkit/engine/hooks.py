@@ -36,7 +36,7 @@ class Hook:
         """The optimiser has stepped; ``loss`` is the last batch's, still on the device."""
 
     def on_evaluation(self, state: TrainState, split: str, metrics: SplitMetrics) -> None:
-        """After an epoch ``split``, ``"train"`` or ``"val"``, was evaluated; by then it stands in ``state.history``.
+        """After an epoch ``split``, ``"train"``, ``"val"`` or ``"target_val"``, was evaluated and noted in the history.
 
         ``metrics`` maps a metric's name to its `Estimate`. ``"train"`` is a fixed sample of the training examples.
         """
