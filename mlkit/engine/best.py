@@ -6,13 +6,14 @@ Not here: stopping because nothing gets better (`mlkit.engine.stopping`).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from torch import Tensor
 
 from mlkit.engine.hooks import Hook
 from mlkit.engine.state import SplitMetrics, TrainState
 from mlkit.errors import ConfigError, did_you_mean
-from mlkit.metrics.objectives import direction
+from mlkit.metrics.objectives import Directed, direction
 
 
 class Best(Hook):
@@ -20,14 +21,15 @@ class Best(Hook):
 
     Args:
         monitor: ``"split/metric"``, such as ``"val/loss"``.
+        metrics: the user's own metrics, which know their direction.
         keep: also keep a copy of the best weights in memory, in ``weights``.
     """
 
-    def __init__(self, monitor: str, *, keep: bool = False) -> None:
+    def __init__(self, monitor: str, *, metrics: Iterable[Directed] = (), keep: bool = False) -> None:
         self.keep = keep
         self.weights: dict[str, Tensor] | None = None
         self.split, _, self.metric = monitor.partition("/")
-        self.sign = 1.0 if direction(self.metric) == "min" else -1.0
+        self.sign = 1.0 if direction(self.metric, metrics) == "min" else -1.0
 
     def on_evaluation(self, state: TrainState, split: str, metrics: SplitMetrics) -> None:
         if split != self.split:

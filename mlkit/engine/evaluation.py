@@ -24,6 +24,10 @@ class StreamingMetric(Protocol):
     def name(self) -> str:
         """Name in tables and files."""
 
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value is better."""
+
     def reset(self) -> None:
         """Forget everything."""
 

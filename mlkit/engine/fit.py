@@ -114,12 +114,13 @@ def fit(
     model.to(where)
     training, judged, task = named_batches(data, val, batch_size=batch_size, seed=seed, device=where, augment=augment)
     loss = loss_fn if loss_fn is not None else loss_for(task)
-    judge = partial(evaluate_model, metrics=list(metrics) if metrics is not None else for_task(task), loss_fn=loss)
+    measured = list(metrics) if metrics is not None else for_task(task)
+    judge = partial(evaluate_model, metrics=measured, loss_fn=loss)
     state = TrainState(model, optimizer if optimizer is not None else make_optimizer(model))
     planned = planned_steps(len(training), max_epochs=max_epochs, max_steps=max_steps, accumulate=accumulate)
     state.batches_per_epoch, state.max_epochs, state.max_steps = len(training), max_epochs, planned
     watched = _after_each_epoch(judged, seed=seed)
-    best = Best(_monitored(monitor, watched), keep=restore_best)
+    best = Best(_monitored(monitor, watched), metrics=measured, keep=restore_best)
     about: dict[str, Any] = {"fingerprint": fingerprint_of(data), "device": where.type}
     about["batches_per_epoch"] = len(training)
     with rng.preserved():

@@ -72,6 +72,7 @@ def progress_of(state: TrainState) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         "best": best,
         "splits": {
-            split: {name: value.to_dict() for name, value in metrics.items()} for split, metrics in state.metrics.items()
+            split: {name: value.to_dict() for name, value in metrics.items()}
+            for split, metrics in state.metrics.items()
         },
     }

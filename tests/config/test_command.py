@@ -167,9 +167,10 @@ def test_own_choices_in_configs_of_the_working_directory(capsys: Output) -> None
 
 def test_plugins_bring_models_that_resume_only_when_named_again(capsys: Output) -> None:
     Path("my_plugin.py").write_text(
-        "import mlkit\nfrom torch import nn\n\n@mlkit.register\ndef tiny_plugged(num_outputs: int, in_features: int, *, "
-        "width: int = 4):\n    return nn.Sequential(nn.Flatten(), nn.Linear(in_features, width), nn.ReLU(), "
-        "nn.Linear(width, num_outputs))\n"
+        "import mlkit\nfrom torch import nn\n\n@mlkit.register\n"
+        "def tiny_plugged(num_outputs: int, in_features: int, *, width: int = 4):\n"
+        "    first, last = nn.Linear(in_features, width), nn.Linear(width, num_outputs)\n"
+        "    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), last)\n"
     )
     arguments = ["plugins=[my_plugin]", "model=tiny_plugged", "model.width=6"]
     assert main([*FAST, *arguments]) == 0
