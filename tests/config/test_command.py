@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,11 +79,10 @@ def test_equal_settings_give_equal_weights_and_another_seed_does_not(capsys: Out
 
 
 def test_resume_goes_on_to_the_same_bits(capsys: Output) -> None:
-    assert main([*FAST, "schedule=linear", "trainer.max_steps=80", "trainer.max_epochs=9"]) == 0
+    planned = [*FAST, "schedule=linear", "trainer.max_steps=80", "trainer.max_epochs=9"]
+    assert main(planned) == 0
     whole = _folder(capsys)
-    assert (
-        main([*FAST, "schedule=linear", "trainer.max_steps=80", "trainer.max_epochs=9", "trainer.max_time=1e-9"]) == 0
-    )
+    assert main([*planned, "trainer.max_time=1e-9"]) == 0
     cut = _folder(capsys)
     assert json.loads((cut / "result.json").read_text())["steps"] == 1
     assert main([f"resume={cut}", "trainer.max_time=null"]) == 0
@@ -198,9 +199,17 @@ def test_a_file_cannot_bring_in_code(capsys: Output) -> None:
     assert "nothing from a file is executed" in capsys.readouterr().err
 
 
-def _start(*arguments: str, **options: object) -> subprocess.Popen[str]:
+ENDLESS = ["trainer.max_epochs=100000", "trainer.device=cpu", "tracking.tensorboard=false", "hydra.run.dir=run"]
+
+
+@contextmanager
+def _started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "mlkit.train", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload, no-any-return]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -214,12 +223,10 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_from_outside_saves_and_says_how_to_go_on(sent: signal.Signals, code: int, tmp_path: Path) -> None:
-    process = _start(
-        "trainer.max_epochs=100000", "hydra.run.dir=run", "trainer.device=cpu", "tracking.tensorboard=false"
-    )
-    _wait_for(tmp_path / "run" / "metrics.jsonl", process)
-    process.send_signal(sent)
-    output, errors = process.communicate(timeout=60)
+    with _started(*ENDLESS) as process:
+        _wait_for(tmp_path / "run" / "metrics.jsonl", process)
+        process.send_signal(sent)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert "resume=run" in output
     assert output.strip().splitlines()[-1] == "run folder: run"
@@ -233,21 +240,18 @@ def test_interrupted_from_outside_saves_and_says_how_to_go_on(sent: signal.Signa
 
 @pytest.mark.slow
 def test_two_processes_cannot_train_in_one_folder(tmp_path: Path, capsys: Output) -> None:
-    process = _start("trainer.max_epochs=100000", "hydra.run.dir=run", "trainer.device=cpu", "tracking=none")
-    try:
+    with _started(*ENDLESS, "tracking=none") as process:
         _wait_for(tmp_path / "run" / "metrics.jsonl", process)
         assert main(["resume=run"]) == 1
         assert "another process is training in this folder" in capsys.readouterr().err
-    finally:
-        process.kill()
-        process.communicate()
     assert main(["resume=run", "trainer.max_epochs=1"]) == 0
 
 
 @pytest.mark.slow
 def test_two_runs_started_together_have_a_folder_each(tmp_path: Path) -> None:
-    processes = [_start(*FAST) for _ in range(3)]
-    folders = {process.communicate(timeout=120)[0].strip().splitlines()[-1] for process in processes}
+    with ExitStack() as stack:
+        processes = [stack.enter_context(_started(*FAST)) for _ in range(3)]
+        folders = {process.communicate(timeout=120)[0].strip().splitlines()[-1] for process in processes}
     assert len(folders) == 3
 
 
