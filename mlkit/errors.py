@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -52,6 +53,8 @@ class MlkitError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    folder: Path | None = None
+    """Of a run that failed: where it is kept."""
 
     def __init__(
         self,

@@ -45,11 +45,10 @@ def report_error(error: MlkitError) -> int:
     head = f"{red}error:{plain} "
     text = f"{count} mistakes\n\n" + "\n\n".join(map(str, error.problems)) if count > 1 else str(error)
     print(f"{head}{text}", file=sys.stderr)  # noqa: T201
-    folder = getattr(error, "folder", None)
-    if folder is not None:
-        from mlkit.config.run_folder import shown
+    if error.folder is not None:
+        from mlkit.config.show import last_line
 
-        print(f"\nrun folder: {shown(folder)}")  # noqa: T201
+        last_line(error.folder)
     return error.exit_code
 
 

@@ -52,7 +52,7 @@ def help_text(choices: dict[str, str] | None = None, *, width: int | None = None
 
 
 def _lines(choices: dict[str, str], width: int) -> Iterator[str]:
-    yield "Train a model from settings, and get a verdict with intervals."
+    yield from textwrap.wrap("Train a model from settings, and get a verdict with intervals.", width)
     yield ""
     yield "usage: python -m mlkit.train [NAME=VALUE …] [options]"
     yield ""
@@ -67,7 +67,8 @@ def _lines(choices: dict[str, str], width: int) -> Iterator[str]:
     for kind in ("model", "data"):
         yield from _chosen(kind, choices.get(kind), width)
     for name, section in SECTIONS.items():
-        yield from ("", f"  {section.__doc__}")
+        yield ""
+        yield from _indented(str(section.__doc__), width)
         yield from _settings(f"{name}.", list(settings_of(section).values()), width)
     yield ""
     yield "OPTIONS"
@@ -99,10 +100,15 @@ def _chosen(kind: Kind, name: str | None, width: int) -> Iterator[str]:
     section = settings_class(kind, name)
     entries = [entry for entry in settings_of(section).values() if entry.name != "name"]
     title = (section.__doc__ or "").strip().splitlines()
-    yield from ("", f"  {kind}={name}: {title[0] if title else ''}".rstrip(": "))
+    yield ""
+    yield from _indented(f"{kind}={name}: {title[0] if title else ''}".rstrip(": "), width)
     yield from _settings(f"{kind}.", entries, width)
     if not entries:
-        yield f"    (no settings; {kind}=NAME --help shows those of another one)"
+        yield from _indented(f"  (no settings; {kind}=NAME --help shows those of another one)", width)
+
+
+def _indented(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _settings(prefix: str, entries: Sequence[Setting], width: int) -> Iterator[str]:

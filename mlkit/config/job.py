@@ -27,7 +27,7 @@ from mlkit.engine.hooks import Hook
 from mlkit.engine.result import FitResult, progress_of
 from mlkit.engine.state import SplitMetrics, TrainState
 from mlkit.engine.stopping import parse_duration
-from mlkit.errors import ConfigError
+from mlkit.errors import ConfigError, MlkitError
 from mlkit.metrics.losses import loss_for
 from mlkit.runtime.device import resolve_device
 from mlkit.runtime.files import write_json
@@ -136,6 +136,8 @@ def _train(config: Config, place: Path, hooks: Sequence[Hook], command: Sequence
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         _write_result(place, config, {**watch.so_far(), "status": status, "error": run_folder.error_entry(error)})
+        if isinstance(error, MlkitError):
+            error.folder = place
         raise
     _write_result(
         place, config, {**result.to_dict(), "fingerprint": result.fingerprint, "speed": result.speed.to_dict()}
