@@ -122,7 +122,7 @@ def _csv(content: str) -> Callable[[], object]:
 
 _CSV = ["data=csv", "data.path=table.csv", "data.target=y", *FAST]
 _ROWS = TABLE.splitlines(keepends=True)
-_PLUGIN = "import mlkit\nfrom torch import nn\n\n@mlkit.register\ndef net(num_outputs: int, in_features: int, *, width: int = 4):\n"
+_PLUGIN = "import mlkit\nfrom torch import nn\n\n@mlkit.register\ndef net(num_outputs: int, in_features: int):\n"
 
 MISTAKES = [
     Mistake("Settings", "a model that does not exist", ["model=lenett"], "did you mean 'lenet'?"),

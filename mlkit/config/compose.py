@@ -6,7 +6,6 @@ Not here: the check of the values (`mlkit.config.check`) and running anything (`
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mlkit.config.check import examine, unknown_choice
 from mlkit.config.choices import CHOICES, settings_class
-from mlkit.config.compose_problems import plugins_in_files, sweep_without_multirun, unreadable
+from mlkit.config.compose_problems import as_text, plugins_in_files, sweep_without_multirun, unreadable
 from mlkit.config.paths import config_dir, user_config_dir
 from mlkit.config.resume import resumed_config
 from mlkit.config.run_folder import unwritable
@@ -42,7 +41,6 @@ GROUPS = ("model", "data", *SECTIONS, "experiment")
 VERSION_BASE = "1.3"
 # Beyond this many jobs each value of a sweep is checked once instead of in every combination with the others.
 MOST_COMBINATIONS = 64
-_BALANCED = re.compile(r"[^\[\]{}()'\"]+")
 _UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
@@ -263,11 +261,9 @@ class Composer:
             try:
                 parsed.append(parser.parse_override(line))
             except HydraException as error:
-                # Signs that are special to Hydra, as in trainer.target=val/accuracy>=0.9: meant as text.
-                key, _, value = line.partition("=")
-                if _BALANCED.fullmatch(value) and re.fullmatch(r"[+~]*[\w./@]+", key):
-                    parsed.append(parser.parse_override(f"{key}={quoted(value)}"))
-                else:
+                try:
+                    parsed.append(parser.parse_override(as_text(line)))
+                except HydraException:
                     problems.append(self._unparsed(line, error))
         return parsed, problems
 

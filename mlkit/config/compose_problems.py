@@ -5,10 +5,15 @@ Not here: composing (`mlkit.config.compose`).
 
 from __future__ import annotations
 
+import re
+
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from mlkit.errors import Problem
+
+_CALL = re.compile(r"\w+\([^()]*\)")
+_BRACKETS = re.compile(r"[\[\]{}()]")
 
 
 def sweep_without_multirun(override: Override) -> Problem:
@@ -45,3 +50,19 @@ def unreadable(error: Exception, what: str) -> Problem:
     if cause is not None and str(cause) not in str(error):
         lines += [line.strip() for line in str(cause).splitlines()[:1] if line.strip()]
     return Problem(what, received="; ".join(lines[:4]), todo="correct the file or the setting that this names")
+
+
+def as_text(line: str) -> str:
+    """An override that Hydra cannot read with its value quoted, or the items of its list that have parentheses.
+
+    >>> as_text("trainer.target=val/accuracy>=0.9")
+    "trainer.target='val/accuracy>=0.9'"
+    >>> as_text("data.augment=[flip,crop(4, fill=edge)]")
+    "data.augment=[flip,'crop(4, fill=edge)']"
+    """
+    key, equals, value = line.partition("=")
+    if not equals or re.fullmatch(r"[+~]*[\w./@]+", key) is None or "'" in value:
+        return line
+    if value.startswith("[") and value.endswith("]"):
+        return f"{key}=[{_CALL.sub(lambda found: repr(found[0]), value[1:-1])}]"
+    return line if _BRACKETS.search(value) else f"{key}='{value}'"

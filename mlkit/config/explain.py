@@ -137,7 +137,7 @@ def _pairs(
     """Two columns; the second starts where most of the first fit, and is folded under itself."""
     longest = max((len(first) for first, _ in pairs), default=0)
     start = margin + min(longest, 34 if column is None else longest) + 2
-    if start > width // 2 + 12:  # too narrow for two columns
+    if width - start < 20:  # too narrow for two columns
         start = margin + 4
     for first, second in pairs:
         head = " " * margin + first

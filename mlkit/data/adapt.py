@@ -1,12 +1,15 @@
 """The user's own data, so that it works everywhere ours does: tensors, arrays, lists, data sets, loaders.
 
-Not here: the catalogue (`mlkit.data.load`) and how a `DataLoader` is read (`mlkit.data.loaders`).
+Not here: the catalogue (`mlkit.data.load`), how a `DataLoader` is read (`mlkit.data.loaders`) and what task the shapes
+and dtypes say (`mlkit.data.describe`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from itertools import chain
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -15,11 +18,12 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from mlkit.data.batches import Augment, Batches, SplitBatches
 from mlkit.data.bundle import DataBundle
+from mlkit.data.describe import check_labels, covering, describe, input_kind, known_labels
 from mlkit.data.loaders import LoaderBatches, from_dataset
 from mlkit.data.pipeline import finish
 from mlkit.data.source import Source
-from mlkit.data.splits import Affine, Inputs, Split, TensorSplit
-from mlkit.errors import DataError
+from mlkit.data.splits import Affine, Batch, Split, TensorSplit, WindowSplit
+from mlkit.errors import DataError, did_you_mean
 from mlkit.task import InputKind, Task
 
 Array = Tensor | np.ndarray | Sequence[Any]
@@ -39,14 +43,17 @@ def from_tensors(
     standardize: bool = False,
     name: str = "tensors",
 ) -> DataBundle:
-    """A `DataBundle` of tensors, arrays or lists.
+    """A `DataBundle` of tensors, arrays or lists; it holds copies, on the CPU.
 
-    Tensors keep their dtype (float64 becomes float32); whole numbers in arrays and lists become float32, as features;
-    uint8 images stay uint8 and are divided by 255 when a batch is gathered.
+    Tensors keep their dtype (other floats, and bool, become float32). Whole numbers in arrays and lists become float32,
+    as features, unless the targets or ``task`` say that they are tokens. uint8 images stay uint8 and are divided by 255
+    when a batch is gathered.
 
     Args:
-        x: inputs, first axis = examples; a tuple is several inputs. ``(N, F)``, images ``(N, C, H, W)`` (or grey bytes
-            ``(N, H, W)``), series ``(N, T, C)``, tokens ``(N, T)``.
+        x: inputs, first axis = examples. ``(N, F)``, images ``(N, C, H, W)`` (or grey bytes ``(N, H, W)``), series
+            ``(N, T, C)``, tokens ``(N, T)``. A tuple is several inputs, in which whole numbers after the first stay
+            whole: lengths ``(N,)`` after series or tokens, or category codes ``(N, columns)`` after numbers ``(N, F)``,
+            where 0 is what is missing, and what is new to ``train`` counts as that.
         y: targets. Whole numbers or text are classes; floats, ``(N,)`` or ``(N, K)``, are a regression; whole numbers
             ``(N, T)`` are the next tokens of tokens ``x``.
         val: ``(x, y)`` to validate on; None: a stratified part of ``x`` is held out.
@@ -54,7 +61,8 @@ def from_tensors(
         task: what the data is, where the rules above would get it wrong.
         seed: key of the split.
         val_fraction: share held out for ``val``.
-        standardize: standardise inputs, and regression targets, with the statistics of the training part.
+        standardize: standardise inputs, and regression targets, with the statistics of the training part; missing
+            numbers (NaN) of ``(N, F)`` become the mean, and a column more says where they were.
         name: what the data set is called.
 
     Raises:
@@ -64,21 +72,32 @@ def from_tensors(
     >>> print(bundle, bundle.task.class_names)
     tensors: vector 2, 2 classes; train 18, val 2 ('cat', 'dog')
     """
-    inputs = _inputs(x)
     parts = {"val": val, "test": test}
     given = {part: _pair(value, part) for part, value in parts.items() if value is not None}
-    names, targets = _targets({"": y, **{part: pair[1] for part, pair in given.items()}})
-    task = task or describe(inputs, targets[""], others=[targets[part] for part in given], class_names=names)
-    others = {part: tuple(_conform(_inputs(pair[0]), task)) for part, pair in given.items()}
+    names, targets = _targets(
+        {"": y, **{part: pair[1] for part, pair in given.items()}}, () if task is None else task.class_names
+    )
+    tokens = _are_tokens(x, targets[""], task)
+    inputs = {part: _inputs(pair[0], tokens=tokens) for part, pair in {"": (x, y), **given}.items()}
+    for part in inputs:
+        _check_rows(inputs[part], targets[part], part)
+    if task is None:
+        task = describe(inputs[""], targets[""], others=[targets[part] for part in given], class_names=names)
+    elif names and not task.class_names:
+        task = replace(task, class_names=names)
+    ready = {
+        part: _conform(tuple(tensor.cpu() for tensor in tensors), task.input_kind) for part, tensors in inputs.items()
+    }
+    labels = {part: _class_shape(y.cpu(), task) for part, y in targets.items()}
     source = Source(
         name,
         task,
-        _conform(inputs, task),
-        _class_shape(targets[""], task),
-        val_inputs=others.get("val"),
-        val_targets=_class_shape(targets["val"], task) if "val" in given else None,
-        test_inputs=others.get("test"),
-        test_targets=_class_shape(targets["test"], task) if "test" in given else None,
+        ready[""],
+        labels[""],
+        val_inputs=ready.get("val"),
+        val_targets=labels.get("val"),
+        test_inputs=ready.get("test"),
+        test_targets=labels.get("test"),
         standardize=_how(task) if standardize else "none",
         unit=255.0,
         standardize_targets=standardize,
@@ -87,7 +106,7 @@ def from_tensors(
 
 
 def as_batches(
-    data: Split | DataLoader[Any] | Dataset[Any] | Examples | Batches,
+    data: Split | DataLoader[Any] | Dataset[Any] | Examples | Batches | list[Any],
     *,
     batch_size: int = 32,
     shuffle: bool = False,
@@ -98,8 +117,8 @@ def as_batches(
     """Batches of whatever the user has.
 
     Args:
-        data: a split of a `DataBundle`, a `DataLoader`, a `Dataset`, a pair ``(x, y)`` of tensors, arrays or lists, or
-            batches already.
+        data: a split of a `DataBundle`, a `DataLoader`, a `Dataset`, a pair ``(x, y)`` of tensors, arrays or lists
+            (taken as `from_tensors` takes them, but not copied), or batches already, which come back as they are.
         batch_size: examples in a batch; a loader has its own.
         shuffle: a new order each epoch, a pure function of (seed, epoch); a loader has its own.
         seed: root of the order and the augmentation.
@@ -107,6 +126,7 @@ def as_batches(
         augment: changes a batch at random.
 
     Raises:
+        ConfigError: ``batch_size`` is not a whole number of 1 or more.
         DataError: none of these, or empty.
 
     >>> [batch] = as_batches(([[1.0], [2.0]], [0, 1])).epoch(0)
@@ -119,12 +139,14 @@ def as_batches(
         raise DataError(
             "one split of a data bundle is needed here", received="a DataBundle", todo="give data.train, or data.val"
         )
-    if isinstance(data, TensorDataset):  # already tensors: gathered as whole batches instead of one by one
+    if type(data) is TensorDataset:  # gathered as whole batches instead of one by one; a subclass may do more
         *inputs, targets = data.tensors
         data = (tuple(inputs), targets) if inputs else data
-    if isinstance(data, tuple):
+    if isinstance(data, list) and [isinstance(part, (Tensor, np.ndarray)) for part in data] == [True, True]:
+        data = (data[0], data[1])  # not a data set of two, whose examples would have no targets
+    if isinstance(data, (tuple, Tensor, np.ndarray)):
         data = _as_split(*_pair(data, "data"))
-    if hasattr(data, "gather") and hasattr(data, "targets"):
+    if hasattr(data, "gather") and hasattr(data, "subset"):
         split = cast(Split, data)
         if len(split) == 0:
             raise DataError("there are no examples", received="an empty split", allowed="one example or more")
@@ -148,7 +170,7 @@ def infer_task(data: DataBundle | Split | Batches | DataLoader[Any] | Dataset[An
     ``classes``, ``targets`` or ``labels``; where it has none, it is read through once.
 
     Raises:
-        DataError: the targets are of no kind that is known.
+        DataError: the targets are of no kind that is known, or a class is below 0.
 
     >>> infer_task((torch.randn(4, 2), torch.tensor([0, 1, 2, 1]))).num_outputs
     3
@@ -157,90 +179,57 @@ def infer_task(data: DataBundle | Split | Batches | DataLoader[Any] | Dataset[An
         return data.task
     batches = as_batches(data)
     if isinstance(batches, SplitBatches):
-        split = batches.split
-        inputs = split.gather(torch.arange(len(split), device=split.device)[: batches.batch_size]).inputs
-        return describe(inputs, split.targets)
-    batch = next(iter(batches.epoch(0)))
-    if isinstance(batches, LoaderBatches) and not batch.targets.is_floating_point():
-        return describe(batch.inputs, batch.targets, others=[_all_labels(batches)])
+        return _task_of_split(batches.split)
+    if isinstance(batches, LoaderBatches):  # without the augmentation: mixup, for one, changes the kind of the targets
+        batches = LoaderBatches(batches.loader, seed=batches.seed, device=batches.device)
+    rest = iter(batches.epoch(0))
+    batch = next(rest)
+    task = describe(batch.inputs, batch.targets)
+    if task.vocab_size is None and not task.cardinalities:
+        if task.kind == "regression":
+            return task
+        labels, names = known_labels(batches.loader.dataset) if isinstance(batches, LoaderBatches) else (None, ())
+        if labels is not None and task.kind == "classification":
+            check_labels(labels)
+            return describe(batch.inputs, batch.targets, others=[labels], class_names=names)
+    return covering(_checked_task(each) for each in chain([batch], rest))
+
+
+def _checked_task(batch: Batch) -> Task:
+    check_labels(batch.targets)
     return describe(batch.inputs, batch.targets)
 
 
-def describe(
-    inputs: Inputs, targets: Tensor, *, others: Sequence[Tensor] = (), class_names: tuple[str, ...] = ()
-) -> Task:
-    """The task that examples of these shapes and dtypes belong to.
+def _task_of_split(split: Split) -> Task:
+    if isinstance(split, TensorSplit):
+        check_labels(split.targets)
+        return describe(split.inputs, split.targets)
+    batch = split.gather(torch.arange(len(split), device=split.device)[:1])
+    # The targets of all windows of a long text would take as many times its memory as a window is long.
+    every = split.series if isinstance(split, WindowSplit) and split.horizon == 0 else split.targets
+    return describe(batch.inputs, batch.targets, others=[] if every.is_floating_point() else [every])
 
-    Args:
-        inputs: inputs of some examples.
-        targets: targets of some examples.
-        others: further targets; the number of classes covers them all.
-        class_names: where they are known.
-    """
-    tensors = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
-    first = tensors[0]
-    kind, has_lengths = _input_kind(tensors)
-    shape = tuple(first.shape[1:])
-    if targets.is_floating_point():
-        outputs = 1 if targets.ndim == 1 else targets.shape[-1]
-        return Task("regression", kind, shape, outputs, has_lengths=has_lengths)
-    highest = max((int(y.max()) for y in (targets, *others) if y.numel()), default=-1)
-    outputs = max(highest + 1, len(class_names))
-    vocabulary = int(first.max()) + 1 if kind == "tokens" and first.numel() else None
-    if targets.ndim == 1 or (targets.ndim == 2 and targets.shape[1] == 1 and kind != "tokens"):
-        return Task(
-            "classification",
-            kind,
-            shape,
-            outputs,
-            class_names=class_names,
-            cardinalities=_cardinalities(tensors) if kind == "table" else (),
-            vocab_size=vocabulary,
-            has_lengths=has_lengths,
+
+def _inputs(x: ArrayInputs, *, tokens: bool = False) -> tuple[Tensor, ...]:
+    """Inputs as tensors; the whole numbers of arrays and lists stay whole where they are tokens, codes or lengths."""
+    if isinstance(x, Mapping):
+        raise DataError(
+            "inputs by name need a data set or a loader here",
+            received=f"a mapping with the keys {', '.join(map(str, x))}",
+            allowed="a tensor, an array, a list, or a tuple of these",
+            todo="give a Dataset or DataLoader that yields (mapping, y)",
         )
-    if (kind == "tokens" and targets.shape == first.shape) or targets.ndim == 2:
-        outputs = max(outputs, vocabulary or 0)
-        return Task("next_token", "tokens", shape, outputs, vocab_size=outputs, has_lengths=has_lengths)
-    raise DataError(
-        "the targets are of no known kind",
-        received=f"{targets.dtype} of shape {tuple(targets.shape)}",
-        allowed="whole numbers (N,) for classes or (N, T) for tokens, floats (N,) or (N, K) for a regression",
-        todo="change their shape, or give task=mlkit.Task(…)",
-    )
+    values = x if isinstance(x, tuple) else (x,)
+    if not values:
+        raise DataError("there are no inputs", received="an empty tuple", allowed="one input or more")
+    return tuple(_array(value, whole=tokens if number == 0 else True) for number, value in enumerate(values))
 
 
-def _input_kind(tensors: tuple[Tensor, ...]) -> tuple[InputKind, bool]:
-    """The kind of input, and whether the last input holds lengths."""
-    first, rest = tensors[0], tensors[1:]
-    single: InputKind = "other"
-    if first.ndim == 2:
-        single = "tokens" if first.dtype in (torch.int32, torch.int64) else "vector"
-    elif first.ndim == 3:
-        single = "image" if first.dtype == torch.uint8 else "series"
-    elif first.ndim == 4:
-        single = "image"
-    if not rest:
-        return single, False
-    whole = len(rest) == 1 and not rest[0].is_floating_point()
-    if whole and rest[0].ndim == 1 and single in ("series", "tokens"):
-        return single, True
-    if whole and rest[0].ndim == 2 and single == "vector":
-        return "table", False
-    return "other", False
-
-
-def _cardinalities(tensors: tuple[Tensor, ...]) -> tuple[int, ...]:
-    return tuple((tensors[1].amax(dim=0) + 1).tolist())
-
-
-def _inputs(x: ArrayInputs) -> tuple[Tensor, ...]:
-    return tuple(_array(value) for value in x) if isinstance(x, tuple) else (_array(x),)
-
-
-def _array(value: Array) -> Tensor:
-    """A tensor; whole numbers of arrays and lists as float32 features, bytes as they are."""
+def _array(value: Array, *, whole: bool) -> Tensor:
+    """A tensor; whole numbers of arrays and lists as float32 features unless they stay ``whole``; bytes stay bytes."""
+    value = _stacked(value)
     if isinstance(value, Tensor):
-        return value.detach().float() if value.dtype == torch.float64 else value.detach()
+        return value.detach().float() if value.is_floating_point() or value.dtype == torch.bool else value.detach()
     array = _numpy(value)
     if array.dtype.kind not in "fiub":
         raise DataError(
@@ -249,44 +238,91 @@ def _array(value: Array) -> Tensor:
             allowed="floats or whole numbers",
             todo="turn text columns into codes, or use data=csv, which does",
         )
-    if array.dtype == np.uint8 or (array.dtype.kind in "iu" and array.ndim == 1):
+    if array.dtype == np.uint8:
         return torch.from_numpy(array.copy())
-    return torch.from_numpy(array.astype(np.float32))
+    return torch.from_numpy(array.astype(np.int64 if whole and array.dtype.kind in "iu" else np.float32))
+
+
+def _stacked(value: object) -> Any:
+    """A list of tensors as one tensor; anything else as it is."""
+    if not (isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value)):
+        return value
+    if len({item.shape for item in value}) > 1:
+        raise _ragged("tensors of different shapes")
+    return torch.stack(value)
 
 
 def _numpy(value: object) -> np.ndarray:
     try:
         return np.asarray(value)
     except ValueError:
-        raise DataError(
-            "rows are of different lengths",
-            received="a ragged list",
-            allowed="rows of one length",
-            todo="pad them, and give the lengths as a second input",
-        ) from None
+        raise _ragged("a ragged list") from None
 
 
-def _targets(parts: Mapping[str, Array]) -> tuple[tuple[str, ...], dict[str, Tensor]]:
-    """Targets as tensors; text becomes class indices, in the order of the alphabet over all parts."""
-    if all(isinstance(y, Tensor) for y in parts.values()):
-        return (), {part: _whole(cast(Tensor, y)) for part, y in parts.items()}
-    arrays = {part: _numpy(y.cpu() if isinstance(y, Tensor) else y) for part, y in parts.items()}
+def _ragged(received: str) -> DataError:
+    return DataError(
+        "rows are of different lengths",
+        received=received,
+        allowed="rows of one length",
+        todo="pad them, and give the lengths as a second input",
+    )
+
+
+def _targets(parts: Mapping[str, Array], names: tuple[str, ...] = ()) -> tuple[tuple[str, ...], dict[str, Tensor]]:
+    """Targets as tensors; text becomes class indices, in the order of ``names``, else alphabetical over all parts."""
+    values = {part: _stacked(y) for part, y in parts.items()}
+    if all(isinstance(y, Tensor) for y in values.values()):
+        return (), {part: _number(y) for part, y in values.items()}
+    arrays = {part: _numpy(y.detach().cpu() if isinstance(y, Tensor) else y) for part, y in values.items()}
     if all(array.dtype.kind in "fiub" for array in arrays.values()):
-        return (), {part: _whole(torch.from_numpy(array.copy())) for part, array in arrays.items()}
-    names = sorted({str(label) for array in arrays.values() for label in array.reshape(-1).tolist()})
+        return (), {part: _number(torch.from_numpy(_native(array))) for part, array in arrays.items()}
+    labels = {part: [_label(item, row) for row, item in enumerate(array.ravel())] for part, array in arrays.items()}
+    names = names or tuple(sorted({label for part in labels.values() for label in part}))
     code = {label: number for number, label in enumerate(names)}
-    codes = {part: [code[str(label)] for label in array.reshape(-1).tolist()] for part, array in arrays.items()}
-    return tuple(names), {part: torch.tensor(values) for part, values in codes.items()}
+    for label in (label for part in labels.values() for label in part):
+        if label not in code:
+            todo = did_you_mean(label, names) or "correct the label, or task.class_names"
+            raise DataError("unknown label", received=repr(label), allowed=", ".join(names), todo=todo)
+    return names, {part: torch.tensor([code[label] for label in values]) for part, values in labels.items()}
 
 
-def _whole(y: Tensor) -> Tensor:
+def _label(item: object, row: int) -> str:
+    """A label as text; what stands for a missing one (None, NaN) would otherwise become a class of its own."""
+    if isinstance(item, bytes):
+        return item.decode(errors="replace")
+    if isinstance(item, (str, int, float, np.generic)) and item == item:
+        return str(item)
+    raise DataError(
+        "a label is missing or no label",
+        received=f"{item!r} in row {row}",
+        allowed="text or a number in every row",
+        todo="leave out these examples",
+    )
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """A copy in the machine's byte order, which is all that torch reads."""
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def _number(y: Tensor) -> Tensor:
     return y.detach().float() if y.is_floating_point() else y.detach().long()
 
 
-def _conform(inputs: tuple[Tensor, ...], task: Task) -> tuple[Tensor, ...]:
+def _are_tokens(x: ArrayInputs, y: Tensor, task: Task | None) -> bool:
+    """Whether whole numbers in arrays and lists are tokens, not features: one target a step, or the task, says so."""
+    if task is not None:
+        return task.input_kind == "tokens"
+    if y.is_floating_point() or y.ndim != 2 or y.shape[1] == 1:
+        return False
+    first = _stacked(x[0] if isinstance(x, tuple) else x)
+    return tuple(first.shape if isinstance(first, Tensor) else _numpy(first).shape) == tuple(y.shape)
+
+
+def _conform(inputs: tuple[Tensor, ...], kind: InputKind) -> tuple[Tensor, ...]:
     """Grey images ``(N, H, W)`` get their channel axis; channels at the end are refused."""
     first = inputs[0]
-    if task.input_kind != "image":
+    if kind != "image":
         return inputs
     if first.ndim == 3:
         return (first[:, None], *inputs[1:])
@@ -305,10 +341,10 @@ def _class_shape(y: Tensor, task: Task) -> Tensor:
     return y[:, 0] if task.kind == "classification" and y.ndim == 2 and y.shape[1] == 1 else y
 
 
-def _how(task: Task) -> Any:
-    return {"image": "channel", "series": "channel", "vector": "feature", "table": "feature"}.get(
-        task.input_kind, "none"
-    )
+def _how(task: Task) -> Literal["channel", "feature", "none"]:
+    if task.input_kind in ("image", "series"):
+        return "channel"
+    return "feature" if task.input_kind in ("vector", "table") else "none"
 
 
 def _pair(value: object, what: str) -> Examples:
@@ -323,32 +359,32 @@ def _pair(value: object, what: str) -> Examples:
     )
 
 
-def _as_split(x: ArrayInputs, y: Array) -> TensorSplit:
-    """All of ``x`` and ``y`` as one split, with the checks of `from_tensors`' pipeline left to the loss."""
-    inputs = _inputs(x)
-    _, targets = _targets({"": y})
+def _check_rows(inputs: tuple[Tensor, ...], targets: Tensor, part: str = "") -> None:
     for number, tensor in enumerate(inputs):
-        if tensor.ndim == 0 or targets[""].ndim == 0 or len(tensor) != len(targets[""]):
+        if tensor.ndim == 0 or targets.ndim == 0 or len(tensor) != len(targets):
             raise DataError(
-                "inputs and targets differ in length",
-                received=f"input {number} of shape {tuple(tensor.shape)}, targets of shape {tuple(targets[''].shape)}",
+                f"{part}{': ' if part else ''}inputs and targets differ in length",
+                received=f"input {number} of shape {tuple(tensor.shape)}, targets of shape {tuple(targets.shape)}",
                 allowed="one target for each row of every input",
             )
-    task = describe(inputs, targets[""])
-    inputs = _conform(inputs, task)
-    compact = inputs[0].dtype == torch.uint8 and task.input_kind == "image"
+
+
+def _as_split(x: ArrayInputs, y: Array) -> TensorSplit:
+    """All of ``x`` and ``y`` as one split; what `finish` checks of the values is left to the loss."""
+    names, parts = _targets({"": y})
+    if names:  # numbered alone, the labels of another part would get other numbers
+        raise DataError(
+            "labels that are text need to be numbered with those of the other parts",
+            received=f"labels such as {names[0]!r}",
+            allowed="whole numbers from 0",
+            todo="make a bundle of all parts: mlkit.data.from_tensors(x, y, val=(x_val, y_val))",
+        )
+    targets = parts[""]
+    inputs = _inputs(x, tokens=_are_tokens(x, targets, None))
+    _check_rows(inputs, targets)
+    kind, _ = input_kind(inputs)
+    compact = inputs[0].dtype == torch.uint8 and kind == "image"
+    if targets.shape[1:] == (1,) and not targets.is_floating_point() and targets.shape != inputs[0].shape:
+        targets = targets[:, 0]
     prepare = Affine(torch.tensor(1 / 255.0), torch.tensor(0.0)) if compact else None
-    return TensorSplit(inputs, _class_shape(targets[""], task), prepare)
-
-
-def _all_labels(batches: LoaderBatches) -> Tensor:
-    """Labels of all examples of a loader: from what its data set says, else by reading it."""
-    dataset: Any = batches.loader.dataset
-    classes = getattr(dataset, "classes", None)
-    if classes is not None and len(classes):
-        return torch.tensor([len(classes) - 1])
-    for attribute in ("targets", "labels"):
-        labels = getattr(dataset, attribute, None)
-        if isinstance(labels, (Tensor, np.ndarray, list)) and len(labels):
-            return _targets({"": labels})[1][""]
-    return torch.stack([batch.targets.max() for batch in batches.epoch(0)])
+    return TensorSplit(_conform(inputs, kind), targets, prepare)

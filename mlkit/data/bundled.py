@@ -12,7 +12,8 @@ import torch
 from mlkit.data.source import Source
 from mlkit.task import Task
 
-_NOTE = {"source": "scikit-learn's copy of the UCI data set"}
+_UCI = {"source": "scikit-learn's copy of the UCI data set"}
+_LARS = {"source": "scikit-learn's copy of the data of Efron et al. 2004, Least angle regression"}
 
 
 def digits() -> Source:
@@ -33,7 +34,7 @@ def digits() -> Source:
         torch.from_numpy(content.target),
         standardize="channel",
         unit=16.0,
-        notes=_NOTE,
+        notes=_UCI,
     )
 
 
@@ -62,16 +63,18 @@ def diabetes() -> Source:
     """Diabetes: 442 patients, 10 measurements; regression of the progression after one year.
 
     The raw values: scikit-learn's scaled ones are scaled with the examples that will be the test part.
+
+    Source: Efron, Hastie, Johnstone, Tibshirani 2004, Least angle regression.
     """
     from sklearn.datasets import load_diabetes
 
     content = load_diabetes(scaled=False)
     x = torch.from_numpy(content.data).float()
     task = Task("regression", "vector", tuple(x.shape[1:]), 1)
-    return Source("diabetes", task, (x,), torch.from_numpy(content.target).float(), standardize="feature", notes=_NOTE)
+    return Source("diabetes", task, (x,), torch.from_numpy(content.target).float(), standardize="feature", notes=_LARS)
 
 
 def _vectors(name: str, content: Any) -> Source:
     x, classes = torch.from_numpy(content.data).float(), tuple(map(str, content.target_names))
     task = Task("classification", "vector", tuple(x.shape[1:]), len(classes), class_names=classes)
-    return Source(name, task, (x,), torch.from_numpy(content.target), standardize="feature", notes=_NOTE)
+    return Source(name, task, (x,), torch.from_numpy(content.target), standardize="feature", notes=_UCI)

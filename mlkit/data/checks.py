@@ -14,6 +14,7 @@ from mlkit.data.source import Source
 from mlkit.errors import ConfigError, DataError, Problem, did_you_mean
 from mlkit.task import Task
 
+IGNORED = -100  # target of a token that does not count; the default of torch.nn.functional.cross_entropy
 _AXES = {
     "image": ("image", "channel", "row", "column"),
     "series": ("series", "step", "channel"),
@@ -21,7 +22,9 @@ _AXES = {
 }
 
 
-def check_settings(task: Task, *, limit: int | None, image_size: int | None, val_fraction: float) -> None:
+def check_settings(
+    task: Task, *, limit: int | None, image_size: int | None, val_fraction: float, test_fraction: float = 0.0
+) -> None:
     """Refuse a limit, an image size or a share that cannot be meant.
 
     Raises:
@@ -31,6 +34,9 @@ def check_settings(task: Task, *, limit: int | None, image_size: int | None, val
     if not 0.0 < val_fraction < 1.0:
         allowed = "above 0 and below 1; a run is judged on val"
         problems.append(Problem("data.val_fraction is out of range", str(val_fraction), allowed, "try 0.1"))
+    if not 0.0 <= test_fraction < 1.0:
+        allowed = "0 (no test part) up to, not including, 1"
+        problems.append(Problem("data.test_fraction is out of range", str(test_fraction), allowed, "try 0.2"))
     if limit is not None and limit < 2:
         problems.append(Problem("data.limit is too small", str(limit), "2 examples or more", "try data.limit=10000"))
     if image_size is not None and image_size < 1:
@@ -77,12 +83,23 @@ def check_source(source: Source) -> None:
 
 
 def _alike(source: Source, inputs: tuple[Tensor, ...], part: str) -> list[Problem]:
-    """The examples of an official part have the shapes of the others."""
+    """The examples of an official part have the shapes of the others, and count in the same unit: bytes or floats."""
     shapes = [tuple(x.shape[1:]) for x in inputs]
     expected = [tuple(x.shape[1:]) for x in source.inputs]
-    if shapes == expected:
-        return []
-    return [Problem(f"{source.name}: the {part} has other shapes than the training part", str(shapes), str(expected))]
+    if shapes != expected:
+        what = f"{source.name}: the {part} has other shapes than the training part"
+        return [Problem(what, str(shapes), str(expected), "prepare all parts in one way")]
+    return [
+        Problem(
+            f"{source.name}: the {part} has another dtype than the training part",
+            f"input {number} of {x.dtype}",
+            str(like.dtype),
+            "convert one of the two; bytes are divided by 255 and floats are not",
+        )
+        for number, (x, like) in enumerate(zip(inputs, source.inputs, strict=True))
+        if (torch.uint8 in (x.dtype, like.dtype) and x.dtype != like.dtype)
+        or x.is_floating_point() != like.is_floating_point()
+    ]
 
 
 def check_train(name: str, task: Task, targets: Tensor) -> None:
@@ -159,7 +176,7 @@ def _part_problems(source: Source, inputs: tuple[Tensor, ...], targets: Tensor, 
     problems += _shape_problems(source, inputs, where)
     if not problems:
         problems += _value_problems(source, inputs, where)
-    return problems + _target_problems(source.task, targets, where)
+    return problems + _target_problems(source.task, inputs[0], targets, where)
 
 
 def _shape_problems(source: Source, inputs: tuple[Tensor, ...], where: str) -> list[Problem]:
@@ -173,8 +190,15 @@ def _shape_problems(source: Source, inputs: tuple[Tensor, ...], where: str) -> l
     ):
         allowed = "whole numbers" if task.input_kind == "tokens" else "floats or whole numbers"
         return [Problem(f"{where}wrong dtype for {task.input_kind} data", str(first.dtype), allowed)]
-    if task.has_lengths and len(inputs) < 2:
-        return [Problem(f"{where}lengths are missing", "one input", "the lengths as the last input")]
+    if task.has_lengths:
+        if len(inputs) < 2:
+            return [Problem(f"{where}lengths are missing", "one input", "the lengths as the last input")]
+        if inputs[-1].ndim != 1 or inputs[-1].is_floating_point():
+            received = f"{inputs[-1].dtype} of shape {tuple(inputs[-1].shape)}"
+            return [Problem(f"{where}lengths must be whole numbers", received, "int64 of shape (N,)")]
+    if task.input_kind == "table" and len(inputs) > 1 and (inputs[1].ndim != 2 or inputs[1].is_floating_point()):
+        received = f"{inputs[1].dtype} of shape {tuple(inputs[1].shape)}"
+        return [Problem(f"{where}category codes must be whole numbers", received, "int64 of shape (N, columns)")]
     return []
 
 
@@ -195,14 +219,14 @@ def _value_problems(source: Source, inputs: tuple[Tensor, ...], where: str) -> l
             if task.has_lengths and number == 0:
                 steps_within = torch.arange(x.shape[1])[None, :] < inputs[-1][:, None]
                 bad = bad & steps_within.reshape(*steps_within.shape, *(1,) * (x.ndim - 2))
-            problems += _finite_problem(x, bad, where, task)
+            problems += _finite_problem(x, bad, where, task, missing_allowed=missing_allowed)
     if task.input_kind == "table" and len(inputs) > 1 and bool((inputs[1] < 0).any()):
         row, column = (inputs[1] < 0).nonzero()[0].tolist()
         problems.append(Problem(f"{where}negative category code in row {row}, column {column}", allowed="0 or more"))
     return problems
 
 
-def _finite_problem(x: Tensor, bad: Tensor, where: str, task: Task) -> list[Problem]:
+def _finite_problem(x: Tensor, bad: Tensor, where: str, task: Task, *, missing_allowed: bool) -> list[Problem]:
     if not bool(bad.any()):
         return []
     spot = bad.nonzero()[0].tolist()
@@ -211,7 +235,7 @@ def _finite_problem(x: Tensor, bad: Tensor, where: str, task: Task) -> list[Prob
         Problem(
             f"{where}a value is not finite",
             f"{float(x[tuple(spot)])} at {_place(spot, task)}{others}",
-            "finite numbers" + (" (NaN marks a missing value)" if task.input_kind in ("table", "vector") else ""),
+            "finite numbers" + (" (NaN marks a missing value)" if missing_allowed else ""),
             "repair or leave out these examples",
         )
     ]
@@ -230,7 +254,7 @@ def _place(spot: Sequence[int], task: Task) -> str:
     return ", ".join(f"{names[axis] if axis < len(names) else f'axis {axis}'} {i}" for axis, i in enumerate(spot))
 
 
-def _target_problems(task: Task, targets: Tensor, where: str) -> list[Problem]:
+def _target_problems(task: Task, first: Tensor, targets: Tensor, where: str) -> list[Problem]:
     if task.kind == "regression":
         if targets.ndim != 2 or targets.shape[1] != task.num_outputs:
             return [Problem(f"{where}wrong shape of targets", str(tuple(targets.shape)), f"(N, {task.num_outputs})")]
@@ -246,7 +270,11 @@ def _target_problems(task: Task, targets: Tensor, where: str) -> list[Problem]:
     if targets.ndim != axes:
         wanted = "(N,)" if axes == 1 else "(N, T)"
         return [Problem(f"{where}wrong shape of targets", str(tuple(targets.shape)), wanted)]
+    if axes == 2 and targets.shape != first.shape[:2]:
+        return [Problem(f"{where}one target a token is needed", str(tuple(targets.shape)), str(tuple(first.shape[:2])))]
     bad = (targets < 0) | (targets >= task.num_outputs)
+    if task.kind == "next_token":
+        bad &= targets != IGNORED
     if not bool(bad.any()):
         return []
     spot = bad.nonzero()[0].tolist()

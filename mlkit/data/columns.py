@@ -5,6 +5,7 @@ Not here: reading the file (`mlkit.data.reading`) and the data sets (`mlkit.data
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from mlkit.errors import DataError, Problem, did_you_mean
 
 # A numeric target of whole numbers with no more distinct values than this is taken for class labels.
 _MOST_NUMBERED_CLASSES = 20
+_WITH_COMMAS = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ def find_roles(
         if known + len(bad) == 0:
             what = f"{table.path}: the column '{column}' has no values"
             problems.append(Problem(what, todo=f"leave it out with drop=['{column}']"))
+        elif categorical is None and bad and all(_WITH_COMMAS.fullmatch(table.columns[column][row]) for row in bad):
+            problems.append(_commas_problem(table, column, bad[0]))
         elif column in categorical if categorical is not None else len(bad) >= known:
             names.append(column)
         else:
@@ -55,6 +59,16 @@ def find_roles(
     if problems:
         raise DataError(problems)
     return Roles(target, tuple(numeric), tuple(names))
+
+
+def _commas_problem(table: Table, column: str, row: int) -> Problem:
+    """Amounts such as 3,14 or 1,000 would be taken for names, each a category of its own."""
+    return Problem(
+        f"{table.place(row, column)}: a number with a comma",
+        received=repr(table.columns[column][row]),
+        allowed="numbers with a decimal point and no separators, such as 3.14 or 1000",
+        todo=f"rewrite the column; or, if these are names, give '{column}' in categorical=[…]",
+    )
 
 
 def numeric_columns(table: Table, columns: Sequence[str], missing: Collection[str]) -> Tensor:

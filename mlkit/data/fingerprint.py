@@ -24,7 +24,8 @@ _CHUNK = 1 << 24  # bytes hashed at a time: a tensor on a GPU is never copied to
 def fingerprint(bundle: DataBundle) -> str:
     """The hash of the task and of every tensor of every split: name, dtype, shape and bytes.
 
-    The same on every device and in every process; one changed pixel changes it. Names and notes do not count.
+    The same on every device and in every process; one changed pixel changes it, and so do other numbers to standardise
+    by. The bundle's name and notes do not count.
 
     Returns:
         ``"mlkit-data-1:"`` and 16 hexadecimal digits; the number is the version of this recipe.
@@ -50,4 +51,4 @@ def hash_splits(task: Task, splits: Iterable[tuple[str, Split]]) -> str:
 def _update(digest: hashlib.blake2b, tensor: Tensor) -> None:
     flat = tensor.detach().reshape(-1).view(torch.uint8) if tensor.numel() else tensor.new_empty(0, dtype=torch.uint8)
     for start in range(0, len(flat), _CHUNK):
-        digest.update(memoryview(flat[start : start + _CHUNK].cpu().numpy()))
+        digest.update(flat[start : start + _CHUNK].cpu().numpy().tobytes())

@@ -5,18 +5,19 @@ Not here: which file goes to which split; that is decided by `mlkit.data.pipelin
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mlkit.data.bundle import DataBundle
+from mlkit.data.bundle import DataBundle, SplitName
 from mlkit.data.fingerprint import hash_splits
 from mlkit.data.pipeline import finish
 from mlkit.data.source import Source
@@ -25,12 +26,18 @@ from mlkit.data.standardize import byte_moments
 from mlkit.errors import ConfigError, DataError
 from mlkit.task import Task
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-_PARTS = ("train", "val", "test")
+_PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}  # and what they are called
 _RESIDENT_BYTES = 1 << 30  # images that take up more than this are read batch by batch
-_STATISTICS_IMAGES = 2048  # of a folder that is not kept in memory; the mean's standard error is then below 1 % of std
+_STATISTICS_IMAGES = 2048  # of a folder that is not kept in memory; the mean's standard error is about 2 % of std
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNED = (5, 6, 7, 8)  # its values that swap height and width
 
 Mode = Literal["RGB", "L"]
+Rows = Mapping[SplitName, Tensor]  # int64: the numbers of the images in each split
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,20 @@ class ImageFiles:
 
     def decode(self, numbers: Iterable[int]) -> Tensor:
         """The images, uint8 ``(B, C, H, W)``, decoded by several threads."""
+        numbers = list(numbers)
+        images = torch.empty((len(numbers), self.channels, *self.size), dtype=torch.uint8)
+        pixels = images.numpy()
+
+        def decode(place: int) -> None:
+            pixels[place] = self._decode_one(numbers[place])
+
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            images = list(pool.map(self._decode_one, numbers))
-        return torch.from_numpy(np.stack(images))
+            list(pool.map(decode, range(len(numbers))))
+        return images
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.mode == "L" else 3
 
     def _decode_one(self, number: int) -> np.ndarray:
         from PIL import Image, ImageOps
@@ -61,16 +79,16 @@ class ImageFiles:
         path = self.folder / self.names[number]
         try:
             with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file).convert(self.mode)
+                image = _as_bytes(ImageOps.exif_transpose(file)).convert(self.mode)
                 if image.size != self.size[::-1]:
                     image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
                 pixels = np.array(image)
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and their own
             raise _damaged(path, error) from None
-        return pixels[None] if self.mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return pixels[None] if self.mode == "L" else pixels.transpose(2, 0, 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no single truth value to compare by
 class FileSplit:
     """Examples that stay on disk and are decoded when a batch is gathered.
 
@@ -112,7 +130,12 @@ class FileSplit:
         """Names and sizes of the files instead of their pixels: reading all of them would take too long."""
         names = [self.files.names[row] for row in self.rows.tolist()]
         lines = "".join(f"{name}\t{(self.files.folder / name).stat().st_size}\n" for name in names)
-        return {"files": torch.frombuffer(bytearray(lines.encode()), dtype=torch.uint8), "targets": self.labels}
+        return {
+            "files": torch.frombuffer(bytearray(lines.encode()), dtype=torch.uint8),
+            "targets": self.labels,
+            "scale": self.prepare.scale,
+            "shift": self.prepare.shift,
+        }
 
 
 def image_folder(
@@ -129,8 +152,8 @@ def image_folder(
     """Images in one sub-folder a class, as ``path/cat/1.png``, or with given parts, as ``path/train/cat/1.png``.
 
     Args:
-        path: the folder. Sub-folders ``train`` and, where they exist, ``val`` and ``test`` are used as such; the parts
-            that do not exist are cut from ``train``, stratified by class.
+        path: the folder. Sub-folders ``train`` and, where they exist, ``val`` (or ``valid``, ``validation``) and
+            ``test`` are used as such; the parts that do not exist are cut from ``train``, stratified by class.
         image_size: height and width that every image is resized to, whatever its shape; None: all must be of one size.
         seed: key of the split.
         limit: number of training examples to keep; the others are never read.
@@ -141,56 +164,56 @@ def image_folder(
             batch by batch, its mean and deviation come from 2,048 training images, and its fingerprint covers names,
             file sizes and labels, not pixels.
 
+    Returns:
+        Images of one channel where all files are grey, else of three; transparency is left out, and of 16 bits a pixel
+        the upper 8 are kept. Files without the suffix of an image are passed over.
+
     Raises:
         DataError: no folder, no classes, no images, a damaged image (with its path), or images of several sizes.
         ConfigError: a setting that cannot be right.
     """
-    folder = Path(path).expanduser()
-    names, labels, parts, class_names = _scan(folder)
-    mode, size = _look_at(folder / names[0])
     if image_size is not None and image_size < 1:
         raise ConfigError("data.image_size is too small", received=image_size, allowed="1 pixel or more")
-    size = size if image_size is None else (image_size, image_size)
-    files = ImageFiles(folder, names, size, mode)
+    folder = Path(path).expanduser()
+    names, labels, parts, class_names = _scan(folder)
     bundle = finish(
-        _index_source(folder.name, labels, parts, class_names),
+        _index_source(folder.resolve().name, labels, parts, class_names),
         seed=seed,
         val_fraction=val_fraction,
         test_fraction=test_fraction,
         limit=limit,
         classes=classes,
     )
-    numbers = {name: split.tensors()["input0"] for name, split in bundle.splits()}
-    channels = 1 if mode == "L" else 3
-    if image_size is None:
-        _check_one_size(files, torch.cat(list(numbers.values())).tolist())
-    fits = sum(map(len, numbers.values())) * channels * size[0] * size[1] <= resident_bytes
-    targets = {name: split.targets for name, split in bundle.splits()}
-    splits = _resident(files, numbers, targets) if fits else _on_disk(files, numbers, targets)
-    task = replace(bundle.task, input_kind="image", input_shape=(channels, *size))
+    rows: Rows = {name: split.tensors()["input0"] for name, split in bundle.splits()}
+    files = _look_through(folder, names, torch.cat(list(rows.values())).tolist(), image_size)
+    shape = (files.channels, *files.size)
+    fits = sum(map(len, rows.values())) * math.prod(shape) <= resident_bytes
+    targets: Rows = {name: split.targets for name, split in bundle.splits()}
+    splits = _resident(files, rows, targets) if fits else _on_disk(files, rows, targets)
+    task = replace(bundle.task, input_kind="image", input_shape=shape)
     notes = {**bundle.notes, "storage": "in memory" if fits else "on disk, decoded batch by batch"}
     return DataBundle(
-        name=folder.name,
+        name=bundle.name,
         task=task,
         train=splits["train"],
         val=splits["val"],
         test=splits.get("test"),
         fingerprint=hash_splits(task, splits.items()),
-        notes=notes,
+        notes={"source": str(folder), **notes},
     )
 
 
-def _resident(files: ImageFiles, numbers: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Split]:
-    images = {name: files.decode(rows.tolist()) for name, rows in numbers.items()}
+def _resident(files: ImageFiles, rows: Rows, targets: Rows) -> Mapping[SplitName, Split]:
+    images = {name: files.decode(numbers.tolist()) for name, numbers in rows.items()}
     prepare = _statistics(images["train"])
-    return {name: TensorSplit((images[name],), targets[name], prepare) for name in numbers}
+    return {name: TensorSplit((images[name],), targets[name], prepare) for name in rows}
 
 
-def _on_disk(files: ImageFiles, numbers: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Split]:
-    train = numbers["train"]
-    sample = train[:: max(1, len(train) // _STATISTICS_IMAGES)]
+def _on_disk(files: ImageFiles, rows: Rows, targets: Rows) -> Mapping[SplitName, Split]:
+    train = rows["train"]
+    sample = train[:: -(-len(train) // _STATISTICS_IMAGES)]  # ascending, so that it runs through all classes
     prepare = _statistics(files.decode(sample.tolist()))
-    return {name: FileSplit(files, rows, targets[name], prepare) for name, rows in numbers.items()}
+    return {name: FileSplit(files, numbers, targets[name], prepare) for name, numbers in rows.items()}
 
 
 def _statistics(images: Tensor) -> Affine:
@@ -225,25 +248,18 @@ def _scan(folder: Path) -> tuple[tuple[str, ...], Tensor, list[str], tuple[str, 
             allowed="a folder with one sub-folder a class",
             todo="set data.path to it",
         )
-    has_parts = (folder / "train").is_dir()
-    present = [part for part in _PARTS if (folder / part).is_dir()] if has_parts else [""]
-    class_names = tuple(_sub_folders(folder / present[0]))
+    where = _part_folders(folder)
+    class_names = tuple(_sub_folders(where["train"]))
     names: list[str] = []
     labels: list[int] = []
     parts: list[str] = []
-    for part in present:
-        for class_name in _sub_folders(folder / part):
-            if class_name not in class_names:
-                raise DataError(
-                    "a class has no training images",
-                    received=str(folder / part / class_name),
-                    allowed=", ".join(class_names),
-                    todo=f"add the folder {folder / present[0] / class_name}, or remove this one",
-                )
-            found = _images_in(folder / part / class_name, folder)
+    for part, place in where.items():
+        for class_name in _sub_folders(place):
+            found = _images_in(place / class_name, folder)
+            _check_class(class_name, class_names, found, part, where)
             names += found
             labels += [class_names.index(class_name)] * len(found)
-            parts += [part or "train"] * len(found)
+            parts += [part] * len(found)
     if len(class_names) < 2 or not names:
         raise DataError(
             "the image folder holds too few classes or no images",
@@ -254,8 +270,39 @@ def _scan(folder: Path) -> tuple[tuple[str, ...], Tensor, list[str], tuple[str, 
     return tuple(names), torch.tensor(labels), parts, class_names
 
 
+def _part_folders(folder: Path) -> dict[str, Path]:
+    """Where each part is; a folder ``train`` that holds images itself is a class of that name."""
+    if not (folder / "train").is_dir() or not _sub_folders(folder / "train"):
+        return {"train": folder}
+    there = {part: [folder / name for name in names if (folder / name).is_dir()] for part, names in _PARTS.items()}
+    return {part: folders[0] for part, folders in there.items() if folders}
+
+
+def _check_class(
+    name: str, class_names: Sequence[str], images: Sequence[str], part: str, where: Mapping[str, Path]
+) -> None:
+    train = where["train"] / name
+    if name not in class_names:
+        raise DataError(
+            "a class has no training images",
+            received=str(where[part] / name),
+            allowed=", ".join(class_names),
+            todo=f"add the folder {train}, or remove this one",
+        )
+    if part == "train" and not images:
+        raise DataError(
+            "a class has no training images",
+            received=f"{train}: no image in it",
+            allowed=f"{', '.join(_SUFFIXES)} files",
+            todo="put images there; or move the folder away, if it is not a class",
+        )
+
+
 def _sub_folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    try:
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError("a folder cannot be read", received=f"{folder}: {error.strerror}") from None
 
 
 def _images_in(folder: Path, root: Path) -> list[str]:
@@ -263,33 +310,59 @@ def _images_in(folder: Path, root: Path) -> list[str]:
     return sorted(file.relative_to(root).as_posix() for file in files)
 
 
-def _look_at(path: Path) -> tuple[Mode, tuple[int, int]]:
-    """Whether the first image is grey, and its height and width; it stands for the others."""
+def _look_through(folder: Path, names: tuple[str, ...], numbers: Sequence[int], image_size: int | None) -> ImageFiles:
+    """How the images at ``numbers`` are decoded, from their headers alone: grey if all are, and of one size."""
+    grey, first = _look_at(folder / names[numbers[0]])
+    for number in numbers[1:]:
+        if image_size is not None and not grey:
+            break
+        is_grey, size = _look_at(folder / names[number])
+        grey = grey and is_grey
+        if image_size is None and size != first:
+            raise DataError(
+                "the images are of several sizes",
+                received=f"{folder / names[number]}: {size[0]} x {size[1]}",
+                allowed=f"{first[0]} x {first[1]}, as {names[numbers[0]]}",
+                todo="set data.image_size, such as 64, to resize them all",
+            )
+    return ImageFiles(folder, names, first if image_size is None else (image_size, image_size), "L" if grey else "RGB")
+
+
+def _look_at(path: Path) -> tuple[bool, tuple[int, int]]:
+    """Whether the image is grey, and its height and width as it is meant to be seen."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return ("L" if image.mode in ("1", "L", "I;16") else "RGB"), (image.height, image.width)
-    except Exception as error:
+            height, width = image.height, image.width
+            # Pillow would decode the whole image to find out that there is no orientation.
+            if "exif" in image.info and image.getexif().get(_ORIENTATION) in _TURNED:
+                height, width = width, height
+            return image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"), (height, width)
+    except Exception as error:  # as for decoding
         raise _damaged(path, error) from None
 
 
-def _check_one_size(files: ImageFiles, numbers: list[int]) -> None:
-    """Read the headers alone: without ``image_size`` all images must be of one size."""
-    for number in numbers:
-        path = files.folder / files.names[number]
-        _, size = _look_at(path)
-        if size != files.size:
-            raise DataError(
-                "the images are of several sizes",
-                received=f"{path}: {size[0]} x {size[1]}",
-                allowed=f"{files.size[0]} x {files.size[1]}, as {files.names[0]}",
-                todo="set data.image_size, such as 64, to resize them all",
-            )
+def _as_bytes(image: Image.Image) -> Image.Image:
+    """The image in a mode that Pillow turns into bytes without loss of range."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, whose range is not known")
+    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow would cut them off at 255 instead of scaling
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("it has more than 16 bits a pixel")
+        from PIL import Image
+
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:  # Pillow warns of the direct way
+        return image.convert("RGBA")
+    return image
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
     reason = str(error).strip().split("\n")[0] or type(error).__name__
+    if type(error).__name__ == "UnidentifiedImageError":  # whose text only repeats the path
+        reason = "not an image that is known"
     return DataError(
         "an image cannot be read",
         received=f"{path}: {reason}",

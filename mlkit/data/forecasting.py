@@ -20,7 +20,7 @@ from mlkit.data.fingerprint import hash_splits
 from mlkit.data.reading import Table, catalogue_file, junk_problem, parse_numbers, read_table, unknown_column
 from mlkit.data.standardize import moments
 from mlkit.data.windows import Windowing, borders_of, check_borders, check_windowing, window_splits
-from mlkit.errors import DataError, Problem
+from mlkit.errors import ConfigError, DataError, Problem
 from mlkit.task import Task
 
 
@@ -85,11 +85,13 @@ def forecast_csv(
     """
     windowing = Windowing(context=context, horizon=horizon, stride=stride, borrow_context=borrow_context)
     check_windowing(windowing, least_horizon=1, limit=limit)
-    targets = [target] if isinstance(target, str) else list(target)
+    targets = [target] if isinstance(target, str) else list(dict.fromkeys(target))
+    if not targets:
+        raise ConfigError("data.target names no column", received="[]", allowed="a column, or several")
     table = read_table(path, delimiter=delimiter)
     series = _read_series(table, targets=targets, columns=columns, time_column=time_column, log=log)
     return _bundle(
-        name or Path(path).stem,
+        name or Path(path).expanduser().stem,
         series,
         targets=targets,
         borders=borders or borders_of(len(table), val_fraction=val_fraction, test_fraction=test_fraction),
@@ -231,7 +233,14 @@ def _read_series(
     if problems:
         raise DataError(problems)
     notes = _check_time(table, time_column)
-    time_column = time_column or notes.pop("time column", None)
+    time_column = time_column or notes.get("time column")
+    if time_column in (*targets, *(columns or ())):
+        raise DataError(
+            f"{table.path}: the time column is not a value that can be seen or forecast",
+            received=repr(time_column),
+            allowed=", ".join(column for column in table.columns if column != time_column),
+            todo="choose other columns",
+        )
     parsed = {column: parse_numbers(table, column) for column in table.columns if column != time_column}
     if columns is None:
         columns = [column for column, (_, bad) in parsed.items() if len(bad) * 2 < len(table)]

@@ -1,13 +1,19 @@
 """The well-known image data sets, as compact uint8 tensors: MNIST, Fashion-MNIST, USPS, CIFAR-10.
 
-The files are those of torchvision and read by its readers; what is missing is downloaded where there is internet.
-Not here: folders of image files (`mlkit.data.folder`), splits and statistics (`mlkit.data.pipeline`).
+The files are those of torchvision, which downloads what is missing where there is internet. The simple formats are read
+here: importing torchvision takes a second, longer than reading MNIST. Not here: folders of image files
+(`mlkit.data.folder`), splits and statistics (`mlkit.data.pipeline`).
 """
 
 from __future__ import annotations
 
+import bz2
 import io
-from collections.abc import Callable
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +23,7 @@ from torch import Tensor
 
 from mlkit.data.load import find_root
 from mlkit.data.pipeline import resize_images
+from mlkit.data.reading import missing_data
 from mlkit.data.source import Source
 from mlkit.errors import DataError
 from mlkit.task import Task
@@ -34,7 +41,13 @@ _CLOTHES = (
     "bag",
     "ankle boot",
 )
+_CIFAR10_FOLDER = "cifar-10-batches-py"
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_PATIENCE = 10.0  # seconds to wait for an answer of a server: a network that drops packets would take minutes
+_IDX_BYTES = 0x08  # the only element type among the ten of the format that MNIST's files use
+
+_USPS_INDICES = [str(number) for number in range(1, 257)]
 
 T = TypeVar("T")
 Examples = tuple[Tensor, Tensor]  # uint8 images (N, C, H, W), int64 classes (N,)
@@ -101,15 +114,14 @@ def cifar10(*, root: str | Path | None = None, download: bool = True) -> Source:
     from torchvision.datasets import CIFAR10
 
     folder = find_root(root)
-    path = folder / "cifar-10-batches-py"
 
     def read(*, train: bool) -> Examples:
         data = CIFAR10(folder, train=train, download=False)
         return torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(data.targets)
 
-    if not path.is_dir():
-        _fetch("CIFAR-10", path, lambda: CIFAR10(folder, train=True, download=True), download=download)
-    train, test = (_reading("CIFAR-10", path, lambda part=part: read(train=part)) for part in (True, False))
+    path = _file("CIFAR-10", root, _CIFAR10_FOLDER, fetch=lambda: CIFAR10(folder, download=True), download=download)
+    train = _reading("CIFAR-10", path, lambda: read(train=True))
+    test = _reading("CIFAR-10", path, lambda: read(train=False))
     return _images("cifar10", _CIFAR10, train, test, origin="Krizhevsky 2009")
 
 
@@ -125,8 +137,7 @@ def cifar10_jpeg(*, root: str | Path | None = None) -> Source:
     Raises:
         DataError: a file is missing or damaged; with its path, and the number of the image.
     """
-    folder = find_root(root) / "cifar10_jpeg"
-    train, test = _jpegs(folder / "train.npz"), _jpegs(folder / "test.npz")
+    train, test = _jpegs(root, "train.npz"), _jpegs(root, "test.npz")
     return _images("cifar10_jpeg", _CIFAR10, train, test, origin="JPEG copies of CIFAR-10: lossy")
 
 
@@ -150,52 +161,112 @@ def _images(
 
 def _idx_pair(name: str, root: str | Path | None, *, download: bool) -> tuple[Examples, Examples]:
     """Train and test of a data set in the IDX files of MNIST."""
-    from torchvision import datasets
-    from torchvision.datasets.mnist import read_image_file, read_label_file
 
-    folder = find_root(root)
+    def fetch() -> object:
+        from torchvision import datasets
+
+        return getattr(datasets, name)(find_root(root), download=True)
 
     def read(prefix: str) -> Examples:
-        images, labels = (folder / name / "raw" / f"{prefix}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1"))
-        for path in (images, labels):
-            if not path.is_file():
-                _fetch(name, path, lambda: getattr(datasets, name)(folder, download=True), download=download)
-        pixels = _reading(name, images, lambda: read_image_file(str(images)))
-        return pixels[:, None], _reading(name, labels, lambda: read_label_file(str(labels)))
+        names = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+        images, labels = (_file(name, root, name, "raw", file, fetch=fetch, download=download) for file in names)
+        pixels = _reading(name, images, lambda: read_idx(images, axes=3))
+        classes = _reading(name, labels, lambda: read_idx(labels, axes=1))
+        if len(pixels) != len(classes):
+            raise _damaged(name, labels, f"{len(classes):,} labels for {len(pixels):,} images")
+        return pixels[:, None], classes.long()
 
     return read("train"), read("t10k")
 
 
+def read_idx(path: Path, *, axes: int) -> Tensor:
+    """A uint8 tensor from a file in the IDX format of MNIST.
+
+    Args:
+        path: the file, uncompressed.
+        axes: how many axes it should have.
+
+    Raises:
+        ValueError: another format, element type or number of axes, or more or fewer bytes than the header says.
+
+    Source: LeCun, Cortes, Burges, The MNIST database; the header is two zero bytes, the element type, the number of
+    axes, then the length of each axis as a big-endian 32-bit number.
+    """
+    content = path.read_bytes()
+    begin = 4 + 4 * axes
+    expected = bytes([0, 0, _IDX_BYTES, axes])
+    if content[:4] != expected:
+        hint = "; it is still compressed" if content[:2] == b"\x1f\x8b" else ""
+        raise ValueError(f"it begins with {content[:4].hex(' ') or 'nothing'}, not with {expected.hex(' ')}{hint}")
+    if len(content) < begin:
+        raise ValueError("its header is cut off")
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, begin, 4)]
+    length = int(np.prod(shape, dtype=np.int64))
+    if len(content) - begin != length:
+        raise ValueError(f"{' x '.join(map(str, shape))} values need {begin + length:,} bytes")
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=begin).reshape(shape).copy())
+
+
 def _usps_part(root: str | Path | None, *, train: bool, download: bool) -> Examples:
-    from torchvision.datasets import USPS
+    def fetch() -> object:
+        from torchvision.datasets import USPS
 
-    folder = find_root(root) / "USPS"
-    path = folder / ("usps.bz2" if train else "usps.t.bz2")
-    if not path.is_file():
-        _fetch("USPS", path, lambda: USPS(folder, train=train, download=True), download=download)
-    data = _reading("USPS", path, lambda: USPS(folder, train=train, download=False))
-    return torch.from_numpy(data.data)[:, None], torch.tensor(data.targets)
+        return USPS(find_root(root) / "USPS", train=train, download=True)
+
+    file = "usps.bz2" if train else "usps.t.bz2"
+    path = _file("USPS", root, "USPS", file, fetch=fetch, download=download)
+    return _reading("USPS", path, lambda: read_usps(path))
 
 
-def _jpegs(path: Path) -> Examples:
+def read_usps(path: Path) -> Examples:
+    """The digits of a libsvm file: on each line the class, 1 to 10, and ``index:value`` for 256 values in -1 to 1.
+
+    The pixels are those of torchvision's reader: ``(value + 1) / 2 * 255``, cut down to a whole number.
+
+    Raises:
+        ValueError: a line that is not of this form; with its number.
+        OSError, EOFError: not a bz2 file, or one that was cut off.
+    """
+    lines = bz2.decompress(path.read_bytes()).decode("ascii").splitlines()
+    pixels, classes = np.empty((len(lines), 256), dtype=np.float32), []
+    for number, line in enumerate(lines):
+        label, *cells = line.split()
+        values = [cell.partition(":") for cell in cells]
+        if [index for index, _, _ in values] != _USPS_INDICES or label not in _USPS_INDICES[:10]:
+            raise ValueError(f"line {number + 1}: not a class from 1 to 10 and the values 1: to 256:")
+        pixels[number] = [value for _, _, value in values]
+        classes.append(int(label) - 1)
+    if not np.abs(pixels).max(initial=0.0) <= 1.0:  # NaN is not
+        raise ValueError("a value outside -1 to 1")
+    images = ((pixels + 1) / 2 * 255).astype(np.uint8).reshape(-1, 1, 16, 16)
+    return torch.from_numpy(images), torch.tensor(classes)
+
+
+def _jpegs(root: str | Path | None, file: str) -> Examples:
     from PIL import Image
 
-    if not path.is_file():
-        raise _missing("CIFAR-10 (JPEG copy)", path, "there is no public download of it")
+    name = "CIFAR-10 (JPEG copy)"
+    path = _file(name, root, "cifar10_jpeg", file)
 
     def arrays() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here, since NumPy leaves a file open that turns out to be damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return content["jpeg"], content["start"], content["labels"]
+
+    jpeg, start, labels = _reading(name, path, arrays)
+    if jpeg.dtype != np.uint8 or start.shape != (len(labels) + 1,) or labels.dtype.kind not in "iu":
+        raise _damaged(name, path, f"{len(labels)} labels, {len(start)} starts, jpeg of {jpeg.dtype}")
 
     def decode(number: int) -> np.ndarray:
         with Image.open(io.BytesIO(jpeg[start[number] : start[number + 1]].tobytes())) as image:
-            return np.asarray(image.convert("RGB"))
+            pixels = np.asarray(image.convert("RGB"))
+        if pixels.shape != (32, 32, 3):
+            raise ValueError(f"{pixels.shape[0]} x {pixels.shape[1]} pixels")
+        return pixels.transpose(2, 0, 1)
 
-    jpeg, start, labels = _reading("CIFAR-10 (JPEG copy)", path, arrays)
     images = np.empty((len(labels), 3, 32, 32), dtype=np.uint8)
     for number in range(len(labels)):
-        what = f"CIFAR-10 (JPEG copy), image {number}"
-        images[number] = _reading(what, path, lambda number=number: decode(number).transpose(2, 0, 1))
+        images[number] = _reading(f"{name}, image {number}", path, partial(decode, number))
     return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
 
 
@@ -204,34 +275,56 @@ def _reading(name: str, path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except Exception as error:  # readers raise assertions, struct, zip, bz2, value and index errors alike
-        reason = str(error).strip().split("\n")[0]
-        size = f"{path.stat().st_size:,} bytes; " if path.is_file() else ""
-        raise DataError(
-            f"{name}: a file cannot be read",
-            received=f"{path} ({size}{type(error).__name__}{': ' if reason else ''}{reason})",
-            allowed="the whole file, as it was distributed",
-            todo="it is damaged or was cut off: delete it and get it again",
-        ) from None
+        raise _damaged(name, path, _reason(error)) from None
 
 
-def _fetch(name: str, path: Path, fetch: Callable[[], object], *, download: bool) -> None:
-    """Download a missing file by torchvision's own means, or say what is missing."""
-    if not download:
-        raise _missing(name, path, "download=False")
-    try:
-        fetch()
-    except Exception as error:  # no network, an unwritable folder, a mirror that is gone
-        reason = str(error).strip().split("\n")[0]
-        raise _missing(name, path, f"the download failed ({reason or type(error).__name__})") from None
-    if not path.exists():
-        raise _missing(name, path, "the download did not bring it")
-
-
-def _missing(name: str, path: Path, reason: str) -> DataError:
+def _damaged(name: str, path: Path, reason: str) -> DataError:
+    size = f"{path.stat().st_size:,} bytes; " if path.is_file() else ""
     return DataError(
-        f"{name}: the data are not there",
-        received=f"no {'folder' if not path.suffix and 'batches' in path.name else 'file'} {path}; {reason}",
-        allowed="a folder that holds the files, or internet to download them",
-        todo="set data.root, or the environment variable MLKIT_DATA, to the folder that holds them; "
-        "data=digits needs no files",
+        f"{name}: a file cannot be read",
+        received=f"{path} ({size}{reason})",
+        allowed="the whole file, as it was distributed",
+        todo="it is damaged or was cut off: delete it and get it again",
     )
+
+
+def _file(
+    name: str, root: str | Path | None, *parts: str, fetch: Callable[[], object] | None = None, download: bool = False
+) -> Path:
+    """A file of the catalogue, downloaded by torchvision's own means if it is missing and that is allowed."""
+    path = find_root(root).joinpath(*parts)
+    if path.exists():
+        return path
+    reason = "download=False" if fetch is not None else "mlkit does not download this data set"
+    if fetch is not None and download:
+        try:
+            with _patience():
+                fetch()
+        except Exception as error:  # no network, an unwritable folder, a mirror that is gone
+            reason = f"the download failed: {_reason(error)}"
+        else:
+            reason = "the download did not bring it"
+    if not path.exists():
+        raise missing_data(name, root, *parts, reason=reason)
+    return path
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Sockets that give up: torchvision sets no time limit, and without a network a connection may hang for minutes."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _reason(error: Exception) -> str:
+    """Why it failed, in one line and without the wrapping that urllib and torchvision put around it."""
+    text = str(error).strip()
+    offline = re.findall(r"<urlopen error (?:\[Errno -?\d+\] )?(.*?)>", text)
+    if offline:
+        return f"no connection ({offline[-1]})"
+    first = text.split("\n")[0]
+    return first if isinstance(error, ValueError) and first else f"{type(error).__name__}{': ' if first else ''}{first}"

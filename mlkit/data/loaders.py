@@ -5,23 +5,27 @@ Not here: tensors and arrays that fit in memory (`mlkit.data.adapt`), which need
 
 from __future__ import annotations
 
-import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sized
-from types import TracebackType
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Sampler
 
-from mlkit.data.batches import Augment
+from mlkit.data.batches import Augment, batch_bounds, check_batch_size
+from mlkit.data.randomness import PrivateRandomness, generators_of
 from mlkit.data.splits import Batch, Inputs
 from mlkit.errors import DataError
 from mlkit.runtime.keys import derive_seed
 
 TARGET_KEYS = ("label", "labels", "target", "targets", "y")
-_END = object()
+# What torch's collate functions say of examples that do not fit each other.
+_RAGGED = ("stack expects each tensor to be equal size", "each element in list of batch should be of equal size")
+# Seconds of reading ahead. Lending the generators takes 0.1 ms, more than a small batch; of 2 ms it is a twentieth.
+_AHEAD = 0.002
 
 
 class LoaderBatches:
@@ -30,8 +34,9 @@ class LoaderBatches:
     While the loader works, it sees random generators of its own (torch on the CPU, numpy, random, and those that the
     loader or its sampler carries), seeded by (seed, epoch); afterwards all of them are as they were. So an epoch's
     batches are the same in every process, whatever ran before, and worker processes get keyed seeds too (a
-    ``worker_init_fn`` of the user stays in force). With ``persistent_workers`` the workers' own randomness runs on from
-    epoch to epoch, which no key can reach: what they draw is then not repeatable after a resume; the order is.
+    ``worker_init_fn`` of the user stays in force). Two things no key can reach, so that what they draw is not
+    repeatable after a resume, while the order is: a generator that the data set keeps for itself, and the workers'
+    randomness with ``persistent_workers``, which runs on from epoch to epoch.
 
     Args:
         loader: over a map-style or iterable data set; its batches are ``(x, y)``, ``(x1, x2, …, y)``, ``(mapping, y)``
@@ -41,7 +46,8 @@ class LoaderBatches:
         augment: changes a batch at random, on the device; keyed by (seed, epoch, batch).
 
     Raises:
-        DataError: the loader is empty, or a batch has another structure.
+        DataError: the loader is empty, yields fewer batches than its length says or nothing the second time, or a
+            batch has another structure.
 
     >>> from torch.utils.data import TensorDataset
     >>> data = TensorDataset(torch.arange(6.0)[:, None], torch.arange(6))
@@ -64,26 +70,27 @@ class LoaderBatches:
         self.device = torch.device(device)
         self.augment = augment
         self._counted: tuple[int, int] | None = None
+        self._was_read = False
         if _length(loader) == 0:
             raise _empty()
 
     def __len__(self) -> int:
-        """Batches in an epoch; a stream that does not know its length is read through once to find out."""
+        """Batches in an epoch; a stream that does not know its length, and has an end, is read through to find out."""
         length = _length(self.loader)
         return self._count()[0] if length is None else length
 
     @property
     def num_examples(self) -> int:
         """Examples in an epoch; counted in the same way where the loader does not know."""
-        if isinstance(self.loader.dataset, IterableDataset) or self.loader.batch_size is None:
+        if isinstance(self.loader.batch_sampler, JoinedBatches):
+            return self.loader.batch_sampler.examples
+        examples, size = _length(self.loader.sampler), self.loader.batch_size
+        if isinstance(self.loader.dataset, IterableDataset) or size is None or examples is None:
             return self._count()[1]
-        examples = _length(self.loader.sampler)
-        if examples is None:
-            return self._count()[1]
-        return len(self) * self.loader.batch_size if self.loader.drop_last else examples
+        return len(self) * size if self.loader.drop_last else examples
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
-        """The epoch's batches from batch ``start`` on; earlier ones are read and dropped, so that streams stay in step."""
+        """The epoch's batches from batch ``start`` on; earlier ones are read and dropped, so streams stay in step."""
         stream = torch.Generator(device=self.device) if self.augment is not None else None
         for number, item in enumerate(self._items(epoch)):
             if number < start:
@@ -96,23 +103,45 @@ class LoaderBatches:
 
     def _items(self, epoch: int) -> Iterator[object]:
         """What the loader yields, with its own randomness put in place around each of its steps."""
-        randomness = _PrivateRandomness(derive_seed(self.seed, "loader", epoch), _generators(self.loader))
+        randomness = PrivateRandomness(derive_seed(self.seed, "loader", epoch), generators_of(self.loader))
         restore = _set_sampler_epoch(self.loader, epoch)
         number = 0
         try:
             with randomness:
                 items = iter(self.loader)
-            while True:
+            stop: Exception | None = None
+            while stop is None:
                 with randomness:
-                    item = _next(items)
-                if item is _END:
-                    break
-                number += 1
-                yield item
+                    read, stop = _read_ahead(items, seconds=0.0 if self.loader.num_workers else _AHEAD)
+                for item in read:
+                    number += 1
+                    self._was_read = True
+                    yield item
+            if not isinstance(stop, StopIteration):
+                raise stop
         finally:
             restore()
+        self._check_complete(number)
+
+    def _check_complete(self, number: int) -> None:
+        """Refuse an epoch that ended after ``number`` batches without having shown all of them."""
+        if number == 0 and self._was_read:
+            raise DataError(
+                "the data set can be read only once",
+                received="no batches when read again",
+                allowed="a data set that starts anew each time it is iterated",
+                todo="create the iterator (open the file, start the generator) in __iter__ of the IterableDataset",
+            )
         if number == 0:
             raise _empty()
+        length = _length(self.loader)
+        if length is not None and number < length:
+            raise DataError(
+                "the loader has fewer batches than its length says",
+                received=f"{number:,} batches, len(loader) = {length:,}",
+                allowed="at least as many as its length",
+                todo="correct __len__ of the data set or sampler, or remove it: the batches are then counted",
+            )
 
     def _count(self) -> tuple[int, int]:
         if self._counted is None:
@@ -150,24 +179,54 @@ def from_dataset(
     >>> len(batches), batches.num_examples
     (3, 10)
     """
-    iterable = isinstance(dataset, IterableDataset)
-    if not iterable and not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+    check_batch_size(batch_size)
+    settings: dict[str, Any] = {"num_workers": workers, "pin_memory": torch.device(device).type == "cuda"}
+    if isinstance(dataset, IterableDataset):
+        settings["batch_size"] = batch_size
+    else:
+        _check_dataset(dataset)
+        # With a generator of its own the order is the same whatever else is drawn, which depends on the workers.
+        shuffled = RandomSampler(dataset, generator=torch.Generator()) if shuffle else None  # type: ignore[arg-type]
+        sampler = range(_length(dataset) or 0) if shuffled is None else shuffled
+        settings["batch_sampler"] = JoinedBatches(sampler, batch_size, join_single=shuffle)
+    loader: DataLoader[Any] = DataLoader(dataset, **settings)
+    return LoaderBatches(loader, seed=seed, device=device, augment=augment)
+
+
+class JoinedBatches(Sampler[list[int]]):
+    """Batches of what ``sampler`` yields, cut as `mlkit.data.batches.SplitBatches` cuts: see `batch_bounds`."""
+
+    def __init__(self, sampler: Sampler[int] | range, batch_size: int, *, join_single: bool) -> None:
+        self.sampler = sampler
+        self.examples = len(sampler)  # type: ignore[arg-type]
+        self.bounds = batch_bounds(self.examples, batch_size, join_single=join_single)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(self.sampler)  # when the first batch is asked for: a loader with workers asks for two iterators
+        for begin, end in pairwise(self.bounds):
+            yield order[begin:end]
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+
+def _check_dataset(dataset: object) -> None:
+    if isinstance(dataset, (str, bytes)):
+        raise DataError(
+            "this is not a data set",
+            received=repr(dataset),
+            allowed="tensors (x, y), a Dataset, a DataLoader or a DataBundle",
+            todo="to use a data set of the catalogue by name, load it first: mlkit.data.load(name)",
+        )
+    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         raise DataError(
             "this is not a data set",
             received=type(dataset).__name__,
             allowed="an object with __len__ and __getitem__, or a torch.utils.data.IterableDataset",
             todo="give tensors (x, y), a Dataset or a DataLoader",
         )
-    if not iterable and _length(dataset) == 0:
+    if _length(dataset) == 0:
         raise _empty()
-    loader: DataLoader[Any] = DataLoader(
-        dataset,
-        batch_size=batch_size,
-        shuffle=shuffle and not iterable,
-        num_workers=workers,
-        pin_memory=torch.device(device).type == "cuda",
-    )
-    return LoaderBatches(loader, seed=seed, device=device, augment=augment)
 
 
 def batch_of(item: object) -> Batch:
@@ -194,53 +253,41 @@ def batch_of(item: object) -> Batch:
 
 
 def move(batch: Batch, device: torch.device) -> Batch:
-    """The batch on ``device``; the copy overlaps with computation where the memory is pinned."""
+    """The batch on ``device``; the copy to CUDA overlaps with computation where the memory is pinned."""
+    overlap = device.type == "cuda"  # towards the CPU the values would be read before they have arrived
     inputs: Inputs
     if isinstance(batch.inputs, Mapping):
-        inputs = {name: x.to(device, non_blocking=True) for name, x in batch.inputs.items()}
+        inputs = {name: x.to(device, non_blocking=overlap) for name, x in batch.inputs.items()}
     else:
-        inputs = tuple(x.to(device, non_blocking=True) for x in batch.inputs)
-    return Batch(inputs, batch.targets.to(device, non_blocking=True))
+        inputs = tuple(x.to(device, non_blocking=overlap) for x in batch.inputs)
+    return Batch(inputs, batch.targets.to(device, non_blocking=overlap))
 
 
-class _PrivateRandomness:
-    """Random generators as the loader sees them: keyed on first entry, continued on later ones, put back on exit."""
-
-    def __init__(self, key: int, generators: list[torch.Generator]) -> None:
-        self._key = key
-        self._generators = [torch.default_generator, *generators]
-        self._inside: tuple[Any, ...] | None = None
-        self._outside: tuple[Any, ...] = ()
-
-    def __enter__(self) -> None:
-        self._outside = self._capture()
-        if self._inside is not None:
-            self._restore(self._inside)
-            return
-        for number, generator in enumerate(self._generators):
-            generator.manual_seed(derive_seed(self._key, number))
-        random.seed(derive_seed(self._key, "random"))
-        np.random.seed(derive_seed(self._key, "numpy") & 0xFFFFFFFF)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._inside = self._capture()
-        self._restore(self._outside)
-
-    def _capture(self) -> tuple[Any, ...]:
-        return [generator.get_state() for generator in self._generators], random.getstate(), np.random.get_state()
-
-    def _restore(self, states: tuple[Any, ...]) -> None:
-        for generator, state in zip(self._generators, states[0], strict=True):
-            generator.set_state(state)
-        random.setstate(states[1])
-        np.random.set_state(states[2])
+def _read_ahead(items: Iterator[object], *, seconds: float) -> tuple[list[object], Exception | None]:
+    """One batch, and more while they come quickly; and what ended the reading, which belongs after these batches."""
+    read: list[object] = []
+    until = time.perf_counter() + seconds
+    try:
+        while not read or time.perf_counter() < until:
+            read.append(_next(items))
+    except Exception as error:
+        return read, error
+    return read, None
 
 
 def _next(items: Iterator[object]) -> object:
     try:
-        return next(items, _END)
+        return next(items)
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _RAGGED):
+            raise
+        raise DataError(
+            "the examples of a batch are of different shapes",
+            received=str(error).strip().split("\n")[-1],
+            allowed="examples of one shape",
+            todo="resize or pad them in the data set, or give the DataLoader a collate_fn that pads "
+            "(for sequences also the lengths, as the last input)",
+        ) from None
     except TypeError as error:
         if "default_collate" not in str(error):
             raise
@@ -253,22 +300,20 @@ def _next(items: Iterator[object]) -> object:
         ) from None
 
 
-def _generators(loader: DataLoader[Any]) -> list[torch.Generator]:
-    """The generators that the loader and its samplers carry, each once."""
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    owners = (loader, getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None))
-    found = [getattr(owner, "generator", None) for owner in owners]
-    return list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
-
-
 def _set_sampler_epoch(loader: DataLoader[Any], epoch: int) -> Callable[[], None]:
-    """Tell a distributed sampler the epoch; the returned function puts the old one back."""
-    sampler = getattr(loader, "sampler", None)
-    if not hasattr(sampler, "set_epoch"):
-        return lambda: None
-    before = getattr(sampler, "epoch", 0)
-    sampler.set_epoch(epoch)
-    return lambda: sampler.set_epoch(before)
+    """Tell the epoch to what asks for it (distributed samplers, some data sets); the result puts the old one back."""
+    batch_sampler: Any = getattr(loader, "batch_sampler", None)
+    owners = (loader.dataset, getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None))
+    found: list[Any] = list({id(owner): owner for owner in owners if hasattr(owner, "set_epoch")}.values())
+    before = [getattr(owner, "epoch", 0) for owner in found]
+    for owner in found:
+        owner.set_epoch(epoch)
+
+    def restore() -> None:
+        for owner, number in zip(found, before, strict=True):
+            owner.set_epoch(number)
+
+    return restore
 
 
 def _length(thing: object) -> int | None:

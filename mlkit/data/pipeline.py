@@ -76,7 +76,9 @@ def finish(
     >>> print(finish(Source("toy", Task("classification", "vector", (3,), 2), (x,), y, standardize="feature")))
     toy: vector 3, 2 classes; train 70, val 10, test 20
     """
-    check_settings(source.task, limit=limit, image_size=image_size, val_fraction=val_fraction)
+    check_settings(
+        source.task, limit=limit, image_size=image_size, val_fraction=val_fraction, test_fraction=test_fraction
+    )
     source = _as_expected(source)
     check_source(source)
     if classes is not None:
@@ -225,7 +227,7 @@ def resize_images(images: Tensor, size: int, *, unit: float = 255.0) -> Tensor:
     done = []
     for start in range(0, len(images), _CHUNK):
         chunk = images[start : start + _CHUNK]
-        pixels = chunk.float() * (255.0 / unit) if is_bytes else chunk
+        pixels = chunk.float() * (255.0 / unit) if is_bytes else chunk.float()
         pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
         done.append(pixels.round_().clamp_(0, 255).to(torch.uint8) if is_bytes else pixels)
     return torch.cat(done)

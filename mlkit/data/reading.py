@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlkit.data.load import find_root
-from mlkit.errors import DataError, Problem, did_you_mean
+from mlkit.errors import ConfigError, DataError, Problem, did_you_mean
 
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL")
 _DELIMITERS = (",", ";", "\t", "|")
@@ -65,13 +66,31 @@ def catalogue_file(root: Path | str | None, *parts: str) -> Path:
     """
     path = find_root(root).joinpath(*parts)
     if not path.exists():
-        raise DataError(
-            "the data are not there",
-            received=f"no {path}",
-            allowed=f"a folder that holds {'/'.join(parts)}",
-            todo="set data.root, or the environment variable MLKIT_DATA, to that folder; data=digits needs no files",
-        )
+        raise missing_data(parts[-1], root, *parts, reason="mlkit does not download this data set")
     return path
+
+
+def missing_data(what: str, root: Path | str | None, *parts: str, reason: str) -> DataError:
+    """The complaint about files of the catalogue that are not there: which, where they were looked for, and why there.
+
+    Args:
+        what: the data set, or the file.
+        root: as it was given; see `mlkit.data.load.find_root`.
+        parts: the way from the root.
+        reason: why they are not downloaded.
+    """
+    if root is not None and str(root):
+        origin = "data.root"
+    elif os.environ.get("MLKIT_DATA"):
+        origin = "the environment variable MLKIT_DATA"
+    else:
+        origin = "the default, since neither data.root nor MLKIT_DATA is set"
+    return DataError(
+        f"{what}: the data are not there",
+        received=f"no {find_root(root).joinpath(*parts)} (the root is {origin}); {reason}",
+        allowed=f"a root folder that holds {'/'.join(parts)}",
+        todo="set data.root, or the environment variable MLKIT_DATA, to that folder; data=digits needs no files",
+    )
 
 
 def read_text(path: Path | str, *, encoding: str = "utf-8") -> str:
@@ -84,7 +103,7 @@ def read_text(path: Path | str, *, encoding: str = "utf-8") -> str:
     Raises:
         DataError: there is no such file, it cannot be read, is empty, or is not text; with the line and the byte.
     """
-    content = _read_bytes(Path(path))
+    content = _read_bytes(Path(path).expanduser())
     try:
         text = content.decode("utf-8-sig" if encoding.lower().replace("_", "-") == "utf-8" else encoding)
     except UnicodeDecodeError as error:
@@ -93,8 +112,10 @@ def read_text(path: Path | str, *, encoding: str = "utf-8") -> str:
             f"{path}, line {line}: not {encoding} text",
             received=f"byte 0x{content[error.start]:02x} at position {error.start}",
             allowed=f"text encoded as {encoding}",
-            todo="save the file as UTF-8, or give its encoding, such as encoding='latin-1'",
+            todo=f"save the file as UTF-8, or give its encoding, such as encoding='{_likely_encoding(content)}'",
         ) from None
+    except UnicodeError as error:  # UTF-16 without its mark
+        raise DataError(f"{path}: not {encoding} text", received=str(error), todo="give the encoding") from None
     except LookupError:
         raise DataError("unknown encoding", received=repr(encoding), allowed="utf-8, latin-1, cp1252, …") from None
     if "\0" in text:
@@ -118,19 +139,23 @@ def read_table(
     Args:
         path: the file; its first line names the columns unless ``names`` does.
         delimiter: what separates cells; None finds out (comma, semicolon, tab, bar or blanks); ``" "`` stands for any
-            run of blanks.
+            run of blanks, and then quotes have no meaning.
         names: names of the columns, for a file without a header line.
         comment: lines that start with this text are left out.
         encoding: see `read_text`.
 
     Raises:
         DataError: the file cannot be read, has no header or no rows, a row of another width, or a damaged quotation.
+        ConfigError: ``delimiter`` is not one character.
     """
-    path = Path(path)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise ConfigError("not a delimiter", received=repr(delimiter), allowed="one character, such as ',' or ';'")
+    path = Path(path).expanduser()
     text = read_text(path, encoding=encoding)
     delimiter = delimiter or sniff_delimiter(text, comment=comment)
     rows = _rows(path, text, delimiter, comment)
     header = list(names) if names is not None else _header(path, next(rows, (0, []))[1])
+    _check_distinct(path, header)
     lines, cells = _rectangle(path, rows, header)
     stripped = [list(map(str.strip, column)) for column in zip(*cells, strict=True)]
     return Table(path, dict(zip(header, stripped, strict=True)), lines)
@@ -194,6 +219,10 @@ def unknown_column(table: Table, role: str, name: str) -> Problem:
     )
 
 
+def _likely_encoding(content: bytes) -> str:
+    return "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -210,7 +239,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _rows(path: Path, text: str, delimiter: str, comment: str | None) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of each row that is neither blank nor a comment."""
-    if delimiter == " " or (len(delimiter) == 1 and '"' not in text):  # nothing to unquote: several times faster
+    if delimiter == " " or '"' not in text:  # nothing to unquote: several times faster
         separator = None if delimiter == " " else delimiter
         rows: Iterable[tuple[int, list[str]]] = (
             (number, line.split(separator)) for number, line in enumerate(text.split("\n"), start=1)
@@ -218,17 +247,13 @@ def _rows(path: Path, text: str, delimiter: str, comment: str | None) -> Iterato
     else:
         rows = _quoted_rows(path, text, delimiter)
     for line, row in rows:
-        if row and row != [""] and not (comment is not None and row[0].startswith(comment)):
+        is_blank = not row or (len(row) == 1 and not row[0].strip())
+        if not is_blank and not (comment is not None and row[0].startswith(comment)):
             yield line, row
 
 
 def _quoted_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    try:
-        reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
-    except TypeError:
-        raise DataError(
-            "not a delimiter", received=repr(delimiter), allowed="one character, such as ',' or ';'"
-        ) from None
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
     line = 1
     try:
         for row in reader:
@@ -254,15 +279,18 @@ def _header(path: Path, cells: list[str]) -> list[str]:
             allowed="a header line",
             todo="add one to the file, or give names=[…]",
         )
+    return names
+
+
+def _check_distinct(path: Path, names: Sequence[str]) -> None:
     double = [name for name, count in Counter(names).items() if count > 1]
     if double:
         raise DataError(
-            f"{path}, line 1: two columns of one name",
+            f"{path}: two columns of one name",
             received=", ".join(map(repr, double)),
             allowed="a name of its own for each column",
-            todo="rename one of them",
+            todo="rename one of them in the header line, or in names=[…] where that is given",
         )
-    return names
 
 
 def _rectangle(
@@ -283,7 +311,7 @@ def _rectangle(
             f"{path}, line {lines[first]}: wrong number of cells{last}",
             received=f"{len(cells[first])} cells{others}",
             allowed=f"{len(header)} cells: {', '.join(header)}",
-            todo="correct the line, or give the delimiter of the file",
+            todo="correct the line, or give the delimiter of the file, or as many names as there are columns",
         )
     return lines, cells
 

@@ -5,8 +5,6 @@ Not here: forecasting what comes next (`mlkit.data.forecasting`).
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mlkit.data.load import find_root
 from mlkit.data.reading import catalogue_file, read_text
 from mlkit.data.source import Source
 from mlkit.errors import DataError, did_you_mean
@@ -78,23 +77,12 @@ def ucr_npz(path: Path | str, *, name: str | None = None) -> Source:
     Raises:
         DataError: the file is not there, is damaged, or holds something else.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     arrays = _read_npz(path)
     parts = {}
     for part in ("train", "test"):
         x, lengths, labels = (arrays[f"{key}_{part}"] for key in ("x", "len", "y"))
-        if x.ndim != 3 or lengths.shape != (len(x),) or labels.shape != (len(x),):
-            raise DataError(
-                f"{path}: the shapes of the {part} part do not fit each other",
-                received=f"x {x.shape}, len {lengths.shape}, y {labels.shape}",
-                allowed="(N, channels, length), (N,), (N,)",
-            )
-        if len(x) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[2]:
-            raise DataError(
-                f"{path}: a length of the {part} part cannot be right",
-                received=f"{int(lengths.min())} to {int(lengths.max())}",
-                allowed=f"1 to {x.shape[2]}",
-            )
+        _check_part(f"{path}: the {part} part", x, lengths, labels)
         parts[part] = ([series[:, :n].T for series, n in zip(x, lengths, strict=True)], labels.astype(np.int64))
     return _source(name or path.stem, parts, tuple(map(str, arrays["classes"])), origin=str(path))
 
@@ -162,7 +150,14 @@ def read_ts(path: Path | str) -> tuple[tuple[list[NDArray[np.float32]], NDArray[
 
 
 def _catalogue(folder: str, name: str, root: Path | str | None) -> Source:
-    source = ucr_npz(catalogue_file(root, "timeseries", folder, f"{folder}.npz"), name=name)
+    """The npz file, or the two text files of the archive."""
+    place = find_root(root) / "timeseries" / folder
+    texts = [place / f"{folder}_{part}.ts" for part in ("TRAIN", "TEST")]
+    arrays = place / f"{folder}.npz"
+    if not arrays.exists() and all(text.exists() for text in texts):
+        source = ucr_ts(texts[0], texts[1], name=name)
+    else:
+        source = ucr_npz(catalogue_file(root, "timeseries", folder, arrays.name), name=name)
     return replace(source, notes={**source.notes, "source": f"UCR and UEA archives, {folder}; exact values"})
 
 
@@ -171,12 +166,13 @@ def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise DataError("the data file is not there", received=str(path), todo="check the path")
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {key: content[key] for key in content.files} if isinstance(content, np.lib.npyio.NpzFile) else {}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        # Opened here, since NumPy leaves a file open that turns out to be damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays = {key: content[key] for key in content.files}
+    except Exception as error:  # zip, zlib, struct, value and end-of-file errors; a single array is no context
         raise DataError(
             f"{path}: the file cannot be read",
-            received=f"{path.stat().st_size:,} bytes; {error}",
+            received=f"{path.stat().st_size:,} bytes; {type(error).__name__}: {error}",
             allowed="a whole npz file of plain arrays",
             todo="it is damaged or was cut off: copy it again",
         ) from None
@@ -184,6 +180,27 @@ def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     if lacking:
         raise DataError(f"{path}: arrays are missing", received=f"no {', '.join(lacking)}", allowed=", ".join(_KEYS))
     return arrays
+
+
+def _check_part(where: str, x: NDArray[np.generic], lengths: NDArray[np.generic], labels: NDArray[np.generic]) -> None:
+    if x.ndim != 3 or not len(x) or lengths.shape != (len(x),) or labels.shape != (len(x),):
+        raise DataError(
+            f"{where}: shapes that do not fit each other",
+            received=f"x {x.shape}, len {lengths.shape}, y {labels.shape}",
+            allowed="(N, channels, length), (N,), (N,), with at least one series",
+        )
+    if x.dtype.kind not in "fiu" or lengths.dtype.kind not in "iu" or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{where}: not numbers, or not whole ones",
+            received=f"x {x.dtype}, len {lengths.dtype}, y {labels.dtype}",
+            allowed="x of floats, len and y of whole numbers",
+        )
+    if not 1 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[2]:
+        raise DataError(
+            f"{where}: a length that cannot be right",
+            received=f"{int(lengths.min())} to {int(lengths.max())}",
+            allowed=f"1 to {x.shape[2]}",
+        )
 
 
 def _channels(where: str, channels: Sequence[str], *, like: NDArray[np.float32] | None) -> NDArray[np.float32]:

@@ -47,7 +47,7 @@ class Split(Protocol):
         """Where `gather` expects its index and leaves its batches."""
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """All that batches are made of, by name: stored content and the numbers that prepare it; for the fingerprint."""
+        """All that batches are made of, by name: what is stored and what it is prepared with; for the fingerprint."""
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single truth value to compare by

@@ -5,6 +5,7 @@ Not here: which examples are the training examples (`mlkit.data.partition`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from mlkit.data.source import Source
 from mlkit.data.splits import Affine
 
 Inputs = tuple[Tensor, ...]
+_CHUNK = 1 << 22  # numbers added up at a time, 32 MiB as float64
 
 
 @dataclass(frozen=True)
@@ -93,20 +95,20 @@ def moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     >>> mean.item(), std.item()
     (2.0, 1.0)
     """
-    def add_up(of: Callable[[Array], Array], start: float, combine: np.ufunc) -> Array:
-        """``of`` each chunk, which has no NaN left where ``start`` is neutral, combined over ``axes``."""
-        total = np.full([1 if axis in axes else n for axis, n in enumerate(x.shape)], start)
-        for values in x.detach().split(rows):
-            part = of(values.cpu().numpy().astype(np.float64))
-            total = combine(total, combine.reduce(np.where(np.isnan(part), start, part), axis=axes, keepdims=True))
-        return total
-
     rows = max(1, _CHUNK // max(1, x[:1].numel()))
-    count = np.maximum(add_up(lambda values: 1.0 - np.isnan(values), 0.0, np.add), 1)
-    mean = add_up(lambda values: values, 0.0, np.add) / count
-    squares = add_up(lambda values: (values - mean) ** 2, 0.0, np.add)
-    low = add_up(lambda values: values, np.inf, np.minimum)
-    high = add_up(lambda values: values, -np.inf, np.maximum)
+    chunks = [part.cpu().numpy() for part in torch.split(x.detach(), rows)]  # views
+    count = total = squares = np.zeros([1 if axis in axes else n for axis, n in enumerate(x.shape)])
+    low, high = np.full_like(total, np.inf), np.full_like(total, -np.inf)
+    for values in chunks:
+        known = ~np.isnan(values)
+        count = count + known.sum(axis=axes, keepdims=True)
+        total = total + np.where(known, values, 0).sum(axis=axes, keepdims=True, dtype=np.float64)
+        low = np.minimum(low, np.where(known, values, np.inf).min(axis=axes, keepdims=True))
+        high = np.maximum(high, np.where(known, values, -np.inf).max(axis=axes, keepdims=True))
+    count = np.maximum(count, 1)
+    mean = total / count
+    for values in chunks:
+        squares = squares + np.where(np.isnan(values), 0.0, (values - mean) ** 2).sum(axis=axes, keepdims=True)
     std = np.where(high > low, np.sqrt(squares / count), 0.0)
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
@@ -139,22 +141,23 @@ def recode_categories(inputs: Mapping[str, Inputs]) -> tuple[dict[str, Inputs], 
     Returns:
         The inputs by split, and the number of codes of each column, 0 included.
     """
-    train = inputs["train"][1]
-    highest = max(int(split[1].max()) if split[1].numel() else 0 for split in inputs.values())
-    tables, cardinalities = [], []
-    for column in range(train.shape[1]):
-        seen = torch.unique(train[:, column])
-        seen = seen[seen > 0]
-        table = torch.zeros(highest + 1, dtype=torch.int64)
-        table[seen] = torch.arange(1, len(seen) + 1)
-        tables.append(table)
-        cardinalities.append(len(seen) + 1)
+    columns = [torch.unique(column) for column in inputs["train"][1].unbind(1)]
+    columns = [seen[seen > 0] for seen in columns]
 
     def recode(codes: Tensor) -> Tensor:
-        columns = [table[codes[:, column]] for column, table in enumerate(tables)]
-        return torch.stack(columns, dim=1) if columns else codes
+        recoded = [_position(seen, column) for seen, column in zip(columns, codes.unbind(1), strict=True)]
+        return torch.stack(recoded, dim=1) if recoded else codes
 
-    return {name: (split[0], recode(split[1]), *split[2:]) for name, split in inputs.items()}, tuple(cardinalities)
+    cardinalities = tuple(len(seen) + 1 for seen in columns)
+    return {name: (split[0], recode(split[1]), *split[2:]) for name, split in inputs.items()}, cardinalities
+
+
+def _position(seen: Tensor, codes: Tensor) -> Tensor:
+    """Where each code stands among the ascending ``seen``, from 1; 0 where it does not. Codes may be any large."""
+    if len(seen) == 0:
+        return torch.zeros_like(codes, dtype=torch.int64)
+    place = torch.searchsorted(seen, codes.contiguous()).clamp(max=len(seen) - 1)
+    return torch.where(seen[place] == codes, place + 1, 0)
 
 
 def standardize_targets(

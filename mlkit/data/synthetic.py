@@ -28,7 +28,7 @@ def blobs(
         spread: standard deviation of a cloud; 0.5 leaves 8 of them between neighbours, 2 makes the clouds overlap.
         seed: key of the draws.
     """
-    _require(examples=(examples, 2), num_classes=(num_classes, 2), features=(features, 2))
+    _require(examples=(examples, 2), num_classes=(num_classes, 2), features=(features, 2), spread=(spread, 0))
     y = torch.arange(examples) % num_classes
     radius = 2.0 / math.sin(math.pi / num_classes)  # neighbours on the circle are 4 apart
     angle = 2 * math.pi * y / num_classes
@@ -52,7 +52,7 @@ def spirals(
 
     Source: the two-spirals problem of Lang and Witbrock 1988.
     """
-    _require(examples=(examples, 2), num_classes=(num_classes, 2))
+    _require(examples=(examples, 2), num_classes=(num_classes, 2), noise=(noise, 0))
     draws = generator(seed, "spirals")
     y = torch.arange(examples) % num_classes
     radius = 0.1 + 0.9 * torch.rand(examples, generator=draws)
@@ -67,10 +67,10 @@ def bars(*, examples: int = 1000, size: int = 28, noise: float = 0.1, seed: int 
     Args:
         examples: number of examples, classes in turn.
         size: height and width in pixels, 4 or more.
-        noise: standard deviation of the grey noise, where a bar is 1.
+        noise: standard deviation of the grey noise; black is 0, white is 1, and a bar is 0.8 brighter than the ground.
         seed: key of the draws.
     """
-    _require(examples=(examples, 2), size=(size, 4))
+    _require(examples=(examples, 2), size=(size, 4), noise=(noise, 0))
     draws = generator(seed, "bars")
     y = torch.arange(examples) % 2
     thickness = max(1, size // 9)
@@ -143,12 +143,12 @@ def _vectors(name: str, x: Tensor, y: Tensor, num_classes: int) -> Source:
     )
 
 
-def _require(**limits: tuple[int, int]) -> None:
-    """Each setting is at least its minimum."""
+def _require(**limits: tuple[float, int]) -> None:
+    """Each setting is at least its minimum, which NaN is not."""
     problems = [
         Problem(f"data.{name} is too small", str(value), f"{least} or more")
         for name, (value, least) in limits.items()
-        if value < least
+        if not value >= least
     ]
     if problems:
         raise ConfigError(problems)

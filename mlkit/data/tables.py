@@ -62,8 +62,8 @@ def csv(
         missing: what stands for a missing value; the pipeline replaces missing numbers by the training mean and adds a
             column that says so, a missing category is a category.
         test_path: a file of the same columns that is the test part; None: a part of ``path`` becomes the test part.
-        group: column that says which examples belong together (a patient, a household); a group is never split up. It
-            is not an input.
+        group: column that says which examples belong together (a patient, a household); a group is never split up,
+            and may not stand in both files. It is not an input.
         time: column of numbers or ISO dates by which the examples are ordered; later ones become val, then test. It is
             not an input.
         delimiter: what separates cells; None finds out.
@@ -76,7 +76,8 @@ def csv(
         int64 codes ``(N, K)`` with 0 where missing. ``notes`` say what each column was taken for.
 
     Raises:
-        DataError: the file cannot be read, a column is not there, or cells do not fit; with file, line and column.
+        DataError: the file cannot be read, a column is not there, or cells do not fit (with file, line and column), or
+            a group is in both files.
         ConfigError: ``task`` is unknown, or both ``group`` and ``time`` are given.
 
     >>> import tempfile
@@ -97,18 +98,20 @@ def csv(
             allowed="one of the two",
             todo="keep the one whose leak would be worse",
         )
+    path = Path(path).expanduser()
     table = read_table(path, delimiter=delimiter, names=names, encoding=encoding)
     test = None
     if test_path is not None:
         test = read_table(test_path, delimiter=delimiter, names=names, encoding=encoding)
+    categorical, drop, missing = _several(categorical), _several(drop) or (), _several(missing) or ()
     keys = [column for column in (group, time) if column is not None]
     _check_columns(table, test, target=target, keys=keys, categorical=categorical or (), drop=drop)
+    if group is not None and test is not None:
+        _check_groups_apart(table, test, group, missing)
     if time is not None:
         table = table.select(_time_order(table, time, missing))
     roles = find_roles(table, target=target, categorical=categorical, excluded={*keys, *drop}, missing=missing)
-    source = table_source(
-        name or Path(path).stem, table, roles, test=test, task=task, missing=missing, origin=str(path)
-    )
+    source = table_source(name or path.stem, table, roles, test=test, task=task, missing=missing, origin=str(path))
     groups = None if group is None else torch.from_numpy(np.unique(list(table.columns[group]), return_inverse=True)[1])
     return replace(source, groups=groups, ordered=time is not None)
 
@@ -206,9 +209,7 @@ def california_housing(
     """
     if features not in ("derived", "raw"):
         raise ConfigError("unknown features of california_housing", received=repr(features), allowed="derived, raw")
-    table = read_table(
-        catalogue_file(root, "tabular", f"california_housing{'_missing' if missing else ''}.csv"), delimiter=","
-    )
+    table = read_table(catalogue_file(root, "tabular", f"california_housing{'_missing' if missing else ''}.csv"))
     # The two files spell their columns differently but keep one order.
     target = list(table.columns)[8]
     numeric = tuple(list(table.columns)[:8])
@@ -247,7 +248,7 @@ def wine_quality(
         raise ConfigError("unknown task of wine_quality", received=repr(task), allowed="regression, classification")
     colors = ("red", "white") if color == "both" else (color,)
     files = [catalogue_file(root, "tabular", f"winequality-{shade}.csv") for shade in colors]
-    tables = [read_table(file, delimiter=",") for file in files]
+    tables = [read_table(file) for file in files]  # semicolons as distributed, commas in some copies
     columns = {column: [cell for table in tables for cell in table.columns[column]] for column in tables[0].columns}
     columns["color"] = [shade for shade, table in zip(colors, tables, strict=True) for _ in range(len(table))]
     table = Table(files[0], columns, [line for table in tables for line in table.lines])
@@ -306,6 +307,23 @@ def _check_columns(
         problems.append(Problem(f"{test.path}: other columns than {table.path}", received, ", ".join(table.columns)))
     if problems:
         raise DataError(problems)
+
+
+def _check_groups_apart(table: Table, test: Table, column: str, missing: Collection[str]) -> None:
+    """Refuse a test file that shares a group with the training file: what is known of it would leak."""
+    shared = sorted((set(table.columns[column]) & set(test.columns[column])).difference(missing))
+    if shared:
+        raise DataError(
+            f"{test.path}: groups that are in the training file too",
+            received=f"{len(shared):,} values of '{column}', such as {shared[0]!r}",
+            allowed="each group in one of the two files",
+            todo="move their rows into one of the files, or leave group out",
+        )
+
+
+def _several(given: Sequence[str] | None) -> Sequence[str] | None:
+    """One name where several could stand, as a list of one."""
+    return [given] if isinstance(given, str) else given
 
 
 def _time_order(table: Table, column: str, missing: Collection[str]) -> list[int]:

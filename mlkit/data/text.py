@@ -73,7 +73,8 @@ def text_file(
     stride = context if stride is None else stride
     windowing = Windowing(context=context, stride=stride, eval_stride=context)
     check_windowing(windowing, least_horizon=0, limit=limit)
-    name = name or Path(path).stem
+    path = Path(path).expanduser()
+    name = name or path.stem
     characters = _code_points(read_text(path, encoding=encoding))
     borders = borders_of(len(characters), val_fraction=val_fraction, test_fraction=test_fraction)
     check_borders(name, borders, len(characters))
@@ -123,7 +124,8 @@ def names(*, root: Path | str | None = None) -> Source:
     left). A spelling that is at home in several languages keeps them all, but in one split: groups.
 
     Returns:
-        Characters as tokens ``(N, T)``, uint8, 0 after the end, and the lengths.
+        Characters as tokens ``(N, T)``, uint8, 0 after the end, and the lengths. The vocabulary is that of all names:
+        it numbers characters and holds no statistic; a character of no training name has a token that is never trained.
 
     Raises:
         DataError: the folder or its files are not there, or are not UTF-8.

@@ -5,6 +5,7 @@ Not here: which setting is best, which is measured (`mlkit.engine.speed`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -58,17 +59,14 @@ class Speed:
         Raises:
             CheckpointError: ``values`` is something else.
         """
-        known = {entry.name: values[entry.name] for entry in fields(cls) if entry.name in values}
-        threads_ = known.get("threads")
-        precision = known.get("precision", "float32")
-        if not isinstance(threads_, int) or threads_ < 1 or precision not in get_args(Precision):
+        if not isinstance(values, Mapping) or not _can_be_read(values):
             raise CheckpointError(
                 "the recorded speed settings cannot be read",
-                received=str(dict(values)),
+                received=str(values),
                 allowed="what Speed.to_dict() gives",
-                todo="resume with trainer.speed=off",
+                todo="resume from another checkpoint, or start a new run",
             )
-        return cls(**known)
+        return cls(**values)
 
 
 def off() -> Speed:
@@ -91,6 +89,7 @@ def prepare_model(
 
     Args:
         model: its four-dimensional parameters become channels-last where that was chosen; activations follow them.
+            Those that share memory with something else are left.
         speed: the setting.
         optimizer: its state and gradients get the layout of their parameters, which fused kernels rely on. Give it
             whenever it has made a step or loaded a state.
@@ -98,7 +97,7 @@ def prepare_model(
     Returns:
         A function that lays everything out as it was before.
     """
-    kernels = [p for p in model.parameters() if p.ndim == 4] if speed.channels_last else []
+    kernels = _kernels(model) if speed.channels_last else []
     before = [parameter.stride() for parameter in kernels]
     for parameter in kernels:
         parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -128,6 +127,34 @@ def in_threads(count: int) -> str:
     ('1 thread', '4 threads')
     """
     return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _can_be_read(values: Mapping[str, Any]) -> bool:
+    threads_, timings = values.get("threads"), values.get("timings", {})
+    flags = [values.get(name, False) for name in ("channels_last", "compiled", "cuda_graph")]
+    return (
+        set(values) <= {entry.name for entry in fields(Speed)}  # an unknown setting could not be replayed
+        and type(threads_) is int
+        and threads_ >= 1
+        and all(isinstance(flag, bool) for flag in flags)
+        and values.get("precision", "float32") in get_args(Precision)
+        and isinstance(values.get("reason", ""), str)
+        and isinstance(timings, Mapping)
+        and all(isinstance(name, str) and type(seconds) in (int, float) for name, seconds in timings.items())
+    )
+
+
+def _kernels(model: nn.Module) -> list[nn.Parameter]:
+    """Four-dimensional parameters with memory of their own; others would be cut off from what shares it."""
+    parameters = [p for p in model.parameters() if p.layout == torch.strided]
+    users = Counter(p.untyped_storage().data_ptr() for p in parameters)
+    return [
+        p
+        for p in parameters
+        if p.ndim == 4
+        and users[p.untyped_storage().data_ptr()] == 1
+        and p.untyped_storage().nbytes() == p.numel() * p.element_size()
+    ]
 
 
 def _follow(kernels: list[nn.Parameter], optimizer: torch.optim.Optimizer | None) -> None:

@@ -76,11 +76,11 @@ def time_threads(trial: Trial, cores: int, *, has_time: Callable[[], bool]) -> T
         cores: the largest number to try.
         has_time: whether another visit may be made.
     """
-    seconds, stalled = {1: trial.seconds if trial.is_long else trial.visit()}, None
+    seconds, stalled = {1: trial.seconds if trial.is_long or not has_time() else trial.visit()}, None
     for count in thread_counts(cores):
         if not has_time():
             break
-        if _stalls(count):
+        if stalls(count):
             stalled = count
             break
         fastest = min(seconds.values())
@@ -108,7 +108,10 @@ def _first_visits(trial: Trial, count: int, fastest: float) -> tuple[float, bool
         first = trial.visit(count=1, threads=count)
     if first > slowest:
         return first, False
-    seconds = first if trial.is_long else trial.visit(threads=count)
+    # A library builds its kernels anew for another number of threads: the first step may be slow for that alone, which
+    # made a ResNet's two threads look worse than one.
+    enough = trial.is_long and _SAME * first <= fastest
+    seconds = first if enough else trial.visit(threads=count)
     return seconds, seconds <= _WORSE * fastest
 
 
@@ -123,7 +126,7 @@ def _timed_again(trial: Trial, seconds: dict[int, float], has_time: Callable[[],
     return {**seconds, **{count: median(values) for count, values in samples.items()}}
 
 
-def _stalls(count: int) -> bool:
+def stalls(count: int) -> bool:
     """Whether ``count`` threads wait for one another far longer than they work, as they do on busy cores.
 
     A thread without a core holds up every parallel operation for a slice of the scheduler's time, some 10 ms; a step of

@@ -1,4 +1,4 @@
-"""`Trial`: real training steps on a copy of the model under one speed setting, timed, with their losses.
+"""`Trial`: real training steps on a copy of the model under one speed setting, timed, with what they gave.
 
 Not here: which settings are tried and which one is taken (`mlkit.engine.speed`).
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -30,6 +31,20 @@ MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
 _VISIT_SECONDS = 0.005
 _MOST_STEPS = 10
 _LONG = 0.1
+_SAMPLE = 2**16  # numbers kept of an output, which may be the logits of 50,000 words at 10,000 places
+
+
+@dataclass(frozen=True)
+class FirstSteps:
+    """What the first steps gave.
+
+    Args:
+        losses: one a step.
+        outputs: of each step an even sample of the model's output, flat; empty where that is not a tensor.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class Work:
 class Trial:
     """A copy of the model with an optimiser of its own; the model, its gradients and its modes are left alone.
 
-    The process-wide random generators are seeded by `first_losses`: whoever makes trials preserves them.
+    The process-wide random generators are seeded by `first_steps`: whoever makes trials preserves them.
 
     Args:
         work: what a step consists of.
@@ -58,34 +73,35 @@ class Trial:
 
     def __init__(self, work: Work, speed: Speed) -> None:
         self.speed = speed
-        self.losses: list[float] = []
         self.seconds = float("inf")
         self.work = work
         self._batch = _copied(work.batch)  # a model may change its inputs in place
         self._device = work.batch.targets.device
-        self._model = copy.deepcopy(work.model).train()
-        self._model.zero_grad(set_to_none=True)
+        self._model, self._loss_fn = _copied_parts(work)
         prepare_model(self._model, speed)
         self._forward = forward_of(self._model, speed)
-        self._loss_of = supervised(work.loss_fn, partial(autocast, speed.precision, self._device))
+        self._precision = partial(autocast, speed.precision, self._device)
+        self._loss_of = supervised(self._loss_fn, self._precision)
         self._optimizer = work.make_optimizer(self._model)
 
-    def first_losses(self, steps: int = 2) -> list[float]:
-        """Make the first steps, each from its own seed, and note their losses and the time of the last one.
+    def first_steps(self, steps: int = 2) -> FirstSteps:
+        """Make the first steps, each from its own seed, without dropout; the time of the last one is noted."""
+        found = FirstSteps()
 
-        Dropout is off in these steps: it draws in the order of memory, so that the same seed would give another mask in
-        another layout, and the losses could not be compared.
-        """
-        dropouts = [m for m in self._model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
-        for module in dropouts:
-            module.eval()
-        for number in range(steps):
-            seed_everything(derive_seed("speed", number))
-            self.seconds, loss = self._timed(1, self.speed.threads)
-            self.losses.append(float(loss))
-        for module in dropouts:
-            module.train()
-        return self.losses
+        def noting(output: Tensor, targets: Tensor) -> Tensor:
+            if isinstance(output, Tensor):
+                every = max(1, -(-output.numel() // _SAMPLE))
+                found.outputs.append(output.detach().flatten()[::every].clone())
+            return self._loss_fn(output, targets)
+
+        loss_of, self._loss_of = self._loss_of, supervised(noting, self._precision)
+        with _without_dropout(self._model):
+            for number in range(steps):
+                seed_everything(derive_seed("speed", number))
+                self.seconds, loss = self._timed(1, self.speed.threads)
+                found.losses.append(float(loss))
+        self._loss_of = loss_of
+        return found
 
     @property
     def is_long(self) -> bool:
@@ -139,6 +155,36 @@ class Trial:
     def _wait(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    """Turn dropout off, as layers and as a rate that a layer, such as an LSTM or attention, keeps in ``dropout``.
+
+    It draws in the order of memory: in another layout or precision the same seed gives another mask, so that losses
+    could not be compared.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+    rates = [(m, m.dropout) for m in model.modules() if isinstance(getattr(m, "dropout", None), float)]
+    for layer in layers:
+        layer.eval()
+    for module, _ in rates:
+        module.dropout = 0.0  # type: ignore[assignment]
+    yield
+    for layer in layers:
+        layer.train()
+    for module, rate in rates:
+        module.dropout = rate
+
+
+def _copied_parts(work: Work) -> tuple[nn.Module, LossFunction]:
+    """The model, ready for training, and the loss; one that is a module may have weights and may refer to the model."""
+    loss_fn = work.loss_fn
+    if isinstance(loss_fn, nn.Module):
+        model, loss_fn = copy.deepcopy((work.model, loss_fn))
+    else:
+        model = copy.deepcopy(work.model)
+    return model.train(), loss_fn
 
 
 def _copied(batch: Batch) -> Batch:

@@ -1,7 +1,7 @@
 """Metrics of classes: accuracy, top-k, and what follows from the confusion matrix (balanced accuracy, F1).
 
-Outputs are logits ``(N, C)``, or one logit for two classes; targets are classes ``(N,)``, or probabilities ``(N, C)``
-of which the largest counts. Not here: the area under the ROC curve (`mlkit.metrics.auc`).
+What outputs and targets may be, `mlkit.metrics.classes` says; examples marked -100 do not count, and an output that is
+NaN leaves no metric defined. Not here: the area under the ROC curve (`mlkit.metrics.auc`).
 """
 
 from __future__ import annotations
@@ -14,18 +14,48 @@ import torch
 from torch import Tensor
 
 from mlkit.errors import ModelError
+from mlkit.metrics.classes import IGNORED, is_stray, labels_out_of_range, logits_and_classes
 from mlkit.metrics.estimate import Estimate
-from mlkit.metrics.intervals import f1_of_jaccard, mean_of_rates, undefined, wilson, wilson_bounds
+from mlkit.metrics.intervals import equivalent_trials, f1_of_jaccard, mean_of_rates, undefined, wilson, wilson_bounds
 from mlkit.metrics.streaming import Sums, no_examples
-from mlkit.runtime.keys import derive_seed
 
-Floats = npt.NDArray[np.float64]
-Numbers = Floats | npt.NDArray[np.int64]
-
-RESAMPLES = 1000  # the ends of a 95 % interval are then order statistics 25 and 975
+Matrix = npt.NDArray[np.float64]
 
 
-class Accuracy:
+class _Hits:
+    """Share of examples for which one of the guesses was right, with Wilson's interval."""
+
+    higher_is_better = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.num_classes = 0
+        self.sums = Sums()
+
+    def reset(self) -> None:
+        self.sums.reset()
+
+    def _add(self, best: Tensor, right: Tensor, classes: Tensor, num_classes: int) -> None:
+        """Add a batch: the largest logit, whether a guess is right, and the class of each example, all ``(N,)``."""
+        self.num_classes = num_classes
+        counted = classes != IGNORED
+        self.sums.add(right & counted, counted, best.isnan() & counted, is_stray(classes, num_classes))
+
+    def compute(self) -> Estimate:
+        right, counted, broken, stray = self.sums.read(self.name)
+        if stray:
+            raise labels_out_of_range(f"{stray:.0f} others", self.num_classes)
+        if not counted:
+            return undefined("no target counts")
+        if broken:
+            return undefined(f"{broken:.0f} outputs are NaN", count=int(counted))
+        return wilson(right, int(counted))
+
+    def state(self) -> Mapping[str, Tensor]:
+        return self.sums.state()
+
+
+class Accuracy(_Hits):
     """Share of examples whose most likely class is the right one.
 
     Source of the interval: Wilson (1927).
@@ -36,58 +66,36 @@ class Accuracy:
     0.6667 [0.2077, 0.9385]
     """
 
-    name = "accuracy"
-    higher_is_better = True
-
     def __init__(self) -> None:
-        self.sums = Sums()
-
-    def reset(self) -> None:
-        self.sums.reset()
+        super().__init__("accuracy")
 
     def update(self, output: Tensor, target: Tensor) -> None:
-        self.sums.add(predicted_class(output) == true_class(target))
-
-    def compute(self) -> Estimate:
-        (right,) = self.sums.read(self.name)
-        return wilson(right, self.sums.count)
-
-    def state(self) -> Mapping[str, Tensor]:
-        return self.sums.state()
+        logits, classes = logits_and_classes(output.detach(), target)
+        best, guess = logits.max(1)
+        self._add(best, guess == classes, classes, logits.shape[1])
 
 
-class TopK:
+class TopK(_Hits):
     """Share of examples whose class is among the ``k`` most likely.
 
     Args:
         k: how many guesses the model has; fewer than there are classes, or every answer is right.
     """
 
-    higher_is_better = True
-
     def __init__(self, k: int) -> None:
-        self.k, self.name = k, f"top{k}"
-        self.sums = Sums()
-
-    def reset(self) -> None:
-        self.sums.reset()
+        super().__init__(f"top{k}")
+        self.k = k
 
     def update(self, output: Tensor, target: Tensor) -> None:
-        if output.ndim != 2 or output.shape[1] < self.k:
+        logits, classes = logits_and_classes(output.detach(), target)
+        if logits.shape[1] < self.k:
             raise ModelError(
                 f"{self.name} of too few logits",
                 received=f"output {tuple(output.shape)}",
                 allowed=f"(N, C) with C of at least {self.k}",
             )
-        guesses = output.topk(self.k, dim=1).indices
-        self.sums.add((guesses == true_class(target)[:, None]).any(1))
-
-    def compute(self) -> Estimate:
-        (right,) = self.sums.read(self.name)
-        return wilson(right, self.sums.count)
-
-    def state(self) -> Mapping[str, Tensor]:
-        return self.sums.state()
+        best, guesses = logits.topk(self.k, dim=1)
+        self._add(best[:, 0], (guesses == classes[:, None]).any(1), classes, logits.shape[1])
 
 
 class ConfusionMatrix:
@@ -108,24 +116,49 @@ class ConfusionMatrix:
         self.counts = None
 
     def update(self, output: Tensor, target: Tensor) -> None:
-        cells = true_class(target) * self.num_classes + predicted_class(output)
+        logits, classes = logits_and_classes(output.detach(), target)
+        if logits.shape[1] != self.num_classes:
+            raise ModelError(
+                "the model has not as many outputs as the task has classes",
+                received=f"output {tuple(output.shape)}",
+                allowed=f"(N, {self.num_classes})",
+            )
+        best, guess = logits.max(1)
+        # Three more cells, as looking for such examples would wait for the device.
+        nan, ignored, stray = (self.num_classes**2 + i for i in range(3))
+        cells = (classes * self.num_classes + guess).where(~best.isnan(), nan)
+        cells = cells.where(classes != IGNORED, ignored).where(~is_stray(classes, self.num_classes), stray)
         if self.counts is None:
-            self.counts = torch.zeros(self.num_classes**2, dtype=torch.int64, device=cells.device)
+            with torch.inference_mode(False):  # so that batches may come from inside and outside inference mode
+                self.counts = torch.zeros(self.num_classes**2 + 3, dtype=torch.int64, device=cells.device)
         # bincount would wait for the device to learn the largest value.
         self.counts.scatter_add_(0, cells, torch.ones_like(cells))
 
     def matrix(self) -> Tensor:
         """Counts, int64 ``(C, C)``: row = true class, column = predicted class, on the CPU.
 
+        Examples whose output is NaN are in no cell.
+
         Raises:
-            DataError: there was no example.
+            DataError: there was no example, or a label out of range.
         """
-        if self.counts is None or not bool(self.counts.any()):
-            raise no_examples(self.name)
-        return self.counts.view(self.num_classes, self.num_classes).cpu()
+        return self._read()[0]
 
     def state(self) -> Mapping[str, Tensor]:
         return {} if self.counts is None else {"counts": self.counts}
+
+    def _read(self) -> tuple[Tensor, str | None]:
+        """The matrix, and why no metric can follow from it."""
+        counts = None if self.counts is None else self.counts.cpu()
+        if counts is None or not bool(counts.any()):
+            raise no_examples(self.name)
+        nan, _, stray = counts[-3:].tolist()
+        if stray:
+            raise labels_out_of_range(f"{stray} others", self.num_classes)
+        matrix = counts[:-3].view(self.num_classes, self.num_classes)
+        if nan:
+            return matrix, f"{nan} outputs are NaN"
+        return matrix, None if bool(matrix.any()) else "no target counts"
 
 
 class BalancedAccuracy(ConfusionMatrix):
@@ -134,72 +167,61 @@ class BalancedAccuracy(ConfusionMatrix):
     name = "balanced_accuracy"
 
     def compute(self) -> Estimate:
-        matrix = self.matrix()
+        matrix, why_not = self._read()
+        if why_not:
+            return undefined(why_not, count=int(matrix.sum()))
         occurs = matrix.sum(1) > 0
-        return mean_of_rates(matrix.diagonal()[occurs].double().tolist(), matrix.sum(1)[occurs].tolist())
+        return mean_of_rates(matrix.diagonal()[occurs].tolist(), matrix.sum(1)[occurs].tolist())
 
 
 class F1(ConfusionMatrix):
     """Harmonic mean of precision and recall: of class 1 for two classes, else the unweighted mean over classes.
 
     Classes that neither occur nor are predicted are left out, as scikit-learn does. For two classes the interval is
-    exact in form: F1 is an increasing function of the rate ``tp / (tp + fp + fn)``. The mean over classes is
-    resampled: the whole matrix is drawn from a multinomial distribution, seeded, 1,000 times.
+    exact in form: F1 is an increasing function of the rate ``tp / (tp + fp + fn)``. For the mean over classes it is the
+    score interval of as many trials as have its variance; it holds its level from about ten examples a class on.
 
     Args:
         num_classes: classes of the task.
+
+    Source of the variance: the delta method, Takahashi, Yamamoto, Kuchiba and Koyama, Applied Intelligence 52 (2022).
     """
 
     name = "f1"
 
     def compute(self) -> Estimate:
-        matrix = self.matrix().numpy()
-        count = int(matrix.sum())
+        counts, why_not = self._read()
+        count = int(counts.sum())
+        if why_not:
+            return undefined(why_not, count=count)
+        matrix: Matrix = counts.double().numpy()
         if self.num_classes == 2:
-            size = count - int(matrix[0, 0])
-            if size == 0:
+            union = count - int(matrix[0, 0])
+            if union == 0:
                 return undefined("class 1 neither occurs nor is predicted", count=count)
-            interval = f1_of_jaccard(wilson(float(matrix[1, 1]), size))
+            interval = f1_of_jaccard(wilson(float(matrix[1, 1]), union))
             return Estimate(interval.value, interval.low, interval.high, count, interval.method)
-        value = _macro_f1(matrix.sum(1), matrix.sum(0), np.diagonal(matrix))
-        if int(np.trace(matrix)) == count:
-            return Estimate(value, wilson_bounds(1.0, count)[0], 1.0, count, "wilson: no error was seen")
-        low, high = np.quantile(_resampled_macro_f1(matrix), (0.025, 0.975))
-        return Estimate(value, min(float(low), value), max(float(high), value), count, "bootstrap")
+        seen = (matrix.sum(0) + matrix.sum(1)) > 0
+        matrix = matrix[np.ix_(seen, seen)]
+        value = float(_f1_by_class(matrix).mean())
+        size = _trials_of_macro_f1(matrix) if len(matrix) > 1 else count
+        return Estimate(value, *wilson_bounds(value, size), count, "wilson, delta variance")
 
 
-def predicted_class(output: Tensor) -> Tensor:
-    """The most likely class, int64 ``(N,)``; one logit above zero means class 1."""
-    if output.ndim == 2 and output.shape[1] > 1:
-        return output.argmax(1)
-    if output.ndim == 1 or (output.ndim == 2 and output.shape[1] == 1):
-        return (output.flatten() > 0).long()
-    raise ModelError(
-        "the model's output is not logits of classes",
-        received=f"output {tuple(output.shape)}",
-        allowed="(N, C), or one logit (N,) or (N, 1) for two classes",
-    )
+def _f1_by_class(matrix: Matrix) -> Matrix:
+    f1: Matrix = 2 * np.diagonal(matrix) / (matrix.sum(0) + matrix.sum(1))
+    return f1
 
 
-def true_class(target: Tensor) -> Tensor:
-    """The class of each example, int64 ``(N,)``, from classes or from probabilities."""
-    return target.argmax(1) if target.ndim == 2 and target.shape[1] > 1 else target.flatten().long()
-
-
-def _macro_f1(true: Numbers, predicted: Numbers, right: Numbers) -> float:
-    """Mean over the classes that occur or are predicted, from counts a class."""
-    total = true + predicted
-    return float((2.0 * right[total > 0] / total[total > 0]).mean())
-
-
-def _resampled_macro_f1(matrix: npt.NDArray[np.int64]) -> Floats:
-    """Macro F1 of resampled matrices; cells without an example stay without one and need not be drawn."""
-    size, count = len(matrix), int(matrix.sum())
-    rows, columns = np.nonzero(matrix)
-    stream = np.random.default_rng(derive_seed("f1", count))
-    scores = np.empty(RESAMPLES)
-    for number in range(RESAMPLES):
-        cells = stream.multinomial(count, matrix[rows, columns] / count)
-        true, predicted = np.bincount(rows, cells, size), np.bincount(columns, cells, size)
-        scores[number] = _macro_f1(true, predicted, np.bincount(rows, cells * (rows == columns), size))
-    return scores
+def _trials_of_macro_f1(matrix: Matrix) -> float:
+    """How many independent trials have the variance of the mean F1 of classes that all occur or are predicted."""
+    classes, count = len(matrix), matrix.sum()
+    # Half a right and half a wrong example to each class, or a few that were all right would pass for certain.
+    matrix = matrix + np.where(np.eye(classes) > 0, 0.5, 0.5 / (classes - 1))
+    f1 = _f1_by_class(matrix)
+    shares = matrix / matrix.sum()
+    slope = 1 / (shares.sum(0) + shares.sum(1))
+    # How much an example in a cell moves the sum over classes: the F1 of its two classes falls, unless they are one.
+    influence = 2 * np.diag(slope) - np.add.outer(f1 * slope, f1 * slope)
+    variance = (shares * influence**2).sum() / classes**2 / count
+    return equivalent_trials(float(f1.mean()), float(variance))

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlkit.errors import ConfigError, DataError, MlkitError, ModelError
+from mlkit.errors import ConfigError, MlkitError, ModelError
+from mlkit.metrics.classes import IGNORED, is_stray, labels_out_of_range, not_classes, two_logits
 from mlkit.task import Task
-
-IGNORED = -100  # target of a token that does not count; the default of torch.nn.functional.cross_entropy
 
 
 class TaskLoss(Protocol):
@@ -63,8 +62,9 @@ def loss_for(task: Task, *, label_smoothing: float = 0.0) -> TaskLoss:
 class CrossEntropy:
     """Cross-entropy on logits.
 
-    Output ``(N, C)``; target classes ``(N,)`` or probabilities ``(N, C)`` (mixup). For two classes one logit, ``(N,)``
-    or ``(N, 1)``, will do: it stands for the logits ``(0, z)``, so the loss is the same.
+    Output ``(N, C)``; target classes ``(N,)`` or probabilities ``(N, C)`` (mixup). For two classes one logit ``z``,
+    ``(N,)`` or ``(N, 1)``, will do: it stands for the logits ``(0, z)``, so the loss is the same; the target may then
+    also be the probability of class 1, floats ``(N,)`` or ``(N, 1)``. Classes marked -100 do not count.
     """
 
     num_classes: int
@@ -76,30 +76,24 @@ class CrossEntropy:
     def per_example(self, output: Tensor, target: Tensor) -> Tensor:
         return self._loss(output, target, "none")
 
+    def weights(self, target: Tensor) -> Tensor:
+        """1 for each example that counts, 0 for the others, ``(N,)``."""
+        if target.is_floating_point() or target.ndim > 1:
+            return torch.ones(len(target), device=target.device)
+        return target.long() != IGNORED
+
     def _loss(self, output: Tensor, target: Tensor, reduction: str) -> Tensor:
-        if output.ndim == 2 and output.shape[1] > 1:
-            try:
-                return F.cross_entropy(output, target, reduction=reduction, label_smoothing=self.label_smoothing)
-            except (RuntimeError, ValueError, IndexError) as error:
-                raise _explain(output, target, self.num_classes) or error from None
-        logit, positive = self._one_logit(output, target)
-        return F.binary_cross_entropy_with_logits(logit, positive, reduction=reduction)
+        if self.num_classes == 2 and output.shape in ((len(target),), (len(target), 1)):
+            output, target = two_logits(output), _of_two_classes(target)
+        if output.ndim != 2 or output.shape[1] != self.num_classes or len(output) != len(target):
+            raise _wrong_output(output, target, f"({len(target)}, {self.num_classes})" + self._or_one_logit(target))
+        try:
+            return F.cross_entropy(output, target, reduction=reduction, label_smoothing=self.label_smoothing)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise _explain(output, target) or error from None
 
-    def _one_logit(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Logit of class 1 and its probability in the target, both ``(N,)``."""
-        count = len(target)
-        if self.num_classes != 2 or output.shape not in ((count,), (count, 1)):
-            raise _wrong_output(output, target, f"({count}, {self.num_classes})" + self._or_one_logit(count))
-        if target.ndim == 2 and target.shape[1] == 2:
-            target = target[:, 1]
-        logit = output.flatten()
-        positive = target.reshape(count).to(logit.dtype)
-        if self.label_smoothing:
-            positive = positive * (1 - self.label_smoothing) + self.label_smoothing / 2
-        return logit, positive
-
-    def _or_one_logit(self, count: int) -> str:
-        return f", or one logit ({count},) or ({count}, 1)" if self.num_classes == 2 else ""
+    def _or_one_logit(self, target: Tensor) -> str:
+        return f", or one logit ({len(target)},) or ({len(target)}, 1)" if self.num_classes == 2 else ""
 
 
 @dataclass(frozen=True)
@@ -131,17 +125,32 @@ class TokenCrossEntropy:
 
     def per_example(self, output: Tensor, target: Tensor) -> Tensor:
         losses = self._loss(output, target, "none").view(target.shape)
-        return losses.sum(1) / (target != IGNORED).sum(1).clamp(min=1)
+        return losses.sum(1) / self.weights(target).clamp(min=1)
+
+    def weights(self, target: Tensor) -> Tensor:
+        """Number of each example's tokens that count, ``(N,)``."""
+        return (target.long() != IGNORED).sum(1)
 
     def _loss(self, output: Tensor, target: Tensor, reduction: str) -> Tensor:
-        if output.shape[:-1] != target.shape or output.ndim != 3:
-            allowed = f"({', '.join(map(str, target.shape))}, {self.vocab_size})"
-            raise _wrong_output(output, target, allowed + ": logits for every position")
-        flat, tokens = output.flatten(0, 1), target.flatten()
+        tokens = tokens_of(output, target, self.vocab_size).flatten()
+        flat = output.flatten(0, 1)
         try:
             return F.cross_entropy(flat, tokens, reduction=reduction, label_smoothing=self.label_smoothing)
         except (RuntimeError, ValueError, IndexError) as error:
-            raise _explain(flat, tokens, self.vocab_size) or error from None
+            raise _explain(flat, tokens) or error from None
+
+
+def tokens_of(output: Tensor, target: Tensor, vocab_size: int | str = "V") -> Tensor:
+    """The targets as int64 ``(N, T)``.
+
+    Raises:
+        ModelError: the output is not logits for each of them, ``(N, T, V)``.
+    """
+    if output.ndim != 3 or output.shape[:2] != target.shape:
+        allowed = f"({', '.join(map(str, target.shape))}, {vocab_size}): logits for every position"
+        raise _wrong_output(output, target, allowed)
+    # -100 would be a valid token of uint8, 156.
+    return target.long()
 
 
 def align(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,27 +175,26 @@ def _wrong_output(output: Tensor, target: Tensor, allowed: str) -> ModelError:
     )
 
 
-def _explain(output: Tensor, target: Tensor, num_classes: int) -> MlkitError | None:
+def _of_two_classes(target: Tensor) -> Tensor:
+    """Classes as int64 ``(N,)``, or probabilities ``(N, 2)``, from any target that goes with one logit."""
+    if target.ndim == 2 and target.shape[1] == 2:
+        return target
+    if target.shape not in ((len(target),), (len(target), 1)):
+        raise not_classes(target, len(target), 2)
+    target = target.flatten()
+    return torch.stack([1 - target, target], 1) if target.is_floating_point() else target.long()
+
+
+def _explain(output: Tensor, target: Tensor) -> MlkitError | None:
     """Why cross-entropy refused; None when it is none of the usual reasons."""
     if not output.is_floating_point():
         return ModelError("the model's output is not logits", received=output.dtype, allowed="floating point")
-    if len(output) != len(target) or (target.is_floating_point() and target.shape != output.shape):
-        return _wrong_output(output, target, f"({len(target)}, {num_classes})")
-    if target.is_floating_point():
+    if target.is_floating_point() and target.shape == output.shape:
         return None
     if target.ndim != 1 or target.dtype not in (torch.int64, torch.uint8):
-        return DataError(
-            "targets that are not classes",
-            received=f"shape {tuple(target.shape)}, {target.dtype}",
-            allowed="class indices (N,) as int64, or probabilities (N, C) as floats",
-            todo="targets.squeeze(-1).long() turns a column of classes into indices",
-        )
-    low, high = int(target.min()), int(target.max())
-    if high >= output.shape[1] or low < 0:
-        return DataError(
-            "labels out of range",
-            received=f"labels from {low} to {high}",
-            allowed=f"0 to {output.shape[1] - 1}, as the model has {output.shape[1]} outputs",
-            todo="number the classes from 0, or give the model as many outputs as there are classes",
-        )
-    return None
+        return not_classes(target, *output.shape)
+    labels = target.long()
+    labels = labels[labels != IGNORED]
+    if not bool(is_stray(labels, output.shape[1]).any()):
+        return None
+    return labels_out_of_range(f"labels from {int(labels.min())} to {int(labels.max())}", output.shape[1])

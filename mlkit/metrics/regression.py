@@ -13,9 +13,9 @@ from torch import Tensor
 
 from mlkit.errors import ModelError
 from mlkit.metrics.estimate import Estimate
-from mlkit.metrics.intervals import normal_mean, positive, undefined, variance_of_mean
+from mlkit.metrics.intervals import positive, student, undefined
 from mlkit.metrics.losses import align
-from mlkit.metrics.streaming import Sums, no_examples, wide
+from mlkit.metrics.streaming import Ratio, no_examples, wide
 
 
 class Scale:
@@ -42,8 +42,10 @@ class Scale:
                 allowed=f"a multiple of {len(self.std)}, the number of standard deviations",
             )
         if self._on_device is None or self._on_device.device != errors.device:
-            self._on_device = torch.tensor(self.std, dtype=errors.dtype, device=errors.device)
-        by_column = errors.reshape(len(errors), -1, len(self.std))
+            # Filled there, as copying a list to the device would wait for it.
+            filled = [torch.full((), std, dtype=errors.dtype, device=errors.device) for std in self.std]
+            self._on_device = torch.stack(filled)
+        by_column = errors.reshape(len(errors), errors.shape[1] // len(self.std), len(self.std))
         return (by_column * self._on_device).flatten(1)
 
 
@@ -58,21 +60,20 @@ class MAE:
     higher_is_better = False
 
     def __init__(self, std: Sequence[float] = ()) -> None:
-        self.scale, self.sums = Scale(std), Sums()
+        self.scale, self.ratio = Scale(std), Ratio()
 
     def reset(self) -> None:
-        self.sums.reset()
+        self.ratio.reset()
 
     def update(self, output: Tensor, target: Tensor) -> None:
         errors = self.scale.errors(output, target).abs().mean(1)
-        self.sums.add(errors, errors.square())
+        self.ratio.add(errors, torch.ones_like(errors))
 
     def compute(self) -> Estimate:
-        total, squares = self.sums.read(self.name)
-        return normal_mean(total, squares, self.sums.count)
+        return student(*self.ratio.read(self.name))
 
     def state(self) -> Mapping[str, Tensor]:
-        return self.sums.state()
+        return self.ratio.state()
 
 
 class RMSE:
@@ -86,27 +87,22 @@ class RMSE:
     higher_is_better = False
 
     def __init__(self, std: Sequence[float] = ()) -> None:
-        self.scale, self.sums = Scale(std), Sums()
+        self.scale, self.ratio = Scale(std), Ratio()
 
     def reset(self) -> None:
-        self.sums.reset()
+        self.ratio.reset()
 
     def update(self, output: Tensor, target: Tensor) -> None:
         squared = self.scale.errors(output, target).square().mean(1)
-        self.sums.add(squared, squared.square())
+        self.ratio.add(squared, torch.ones_like(squared))
 
     def compute(self) -> Estimate:
-        total, squares = self.sums.read(self.name)
-        count = self.sums.count
-        value = (total / count) ** 0.5
-        if count == 1:
-            return Estimate(value, count=1, method="none: a single example")
+        mean, variance, count = self.ratio.read(self.name)
         # d sqrt(m) = dm / (2 sqrt(m))
-        variance = variance_of_mean(total, squares, count) / (4 * value**2) if value else 0.0
-        return positive(value, variance, count=count, method="delta, logarithmic scale")
+        return positive(mean**0.5, variance / (4 * mean) if mean else 0.0, count=count)
 
     def state(self) -> Mapping[str, Tensor]:
-        return self.sums.state()
+        return self.ratio.state()
 
 
 class R2:
@@ -137,15 +133,17 @@ class R2:
             raise no_examples(self.name)
         squared_errors = wide(torch.cat(self.errors)).square()
         targets = wide(torch.cat(self.targets))
+        if not bool(squared_errors.isfinite().all() & targets.isfinite().all()):
+            return undefined("some outputs or targets are not finite", count=count)
+        if bool((targets == targets[0]).all(0).any()):  # the variance of equal numbers can round to more than 0
+            return undefined("a target column is constant", count=count)
         squared_deviations = (targets - targets.mean(0)).square()
         spread = squared_deviations.sum(0)
-        if not bool((spread > 0).all()):
-            return undefined("a target column is constant", count=count)
         ratios = squared_errors.sum(0) / spread
         # How much each example moves the mean of the columns' ratios.
         influence = ((squared_errors - ratios * squared_deviations) / spread).mean(1)
-        unexplained, variance = float(ratios.mean()), float(influence.square().sum())
-        rest = positive(unexplained, variance, count=count, method="delta, logarithmic scale")
+        unexplained, variance = float(ratios.mean()), float(influence.square().sum()) * count / (count - 1)
+        rest = positive(unexplained, variance, count=count)
         low, high = (None if end is None else 1 - end for end in (rest.high, rest.low))
         return Estimate(1 - unexplained, low, high, count, rest.method)
 

@@ -11,9 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mlkit.errors import DataError
+from mlkit.errors import DataError, ModelError
 from mlkit.metrics.estimate import Estimate
-from mlkit.metrics.intervals import normal_mean
+from mlkit.metrics.intervals import student, undefined
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -36,7 +36,7 @@ class Metric(Protocol):
         """Take in a batch: the model's raw output and the targets, first axis = examples."""
 
     def compute(self) -> Estimate:
-        """The value over all examples so far.
+        """The value over all examples so far; NaN, and why, where it is not defined.
 
         Raises:
             DataError: there was no example.
@@ -74,7 +74,42 @@ class Sums:
         return values
 
     def state(self) -> Mapping[str, Tensor]:
-        return {} if self.totals is None else {"totals": self.totals, "count": torch.tensor(self.count)}
+        if self.totals is None:
+            return {}
+        return {"totals": self.totals, "count": torch.full((), self.count, device=self.totals.device)}
+
+
+class Ratio:
+    """A sum of parts over a sum of wholes, with examples as the independent units.
+
+    With wholes of 1 it is the mean and its variance. Source: the ratio estimator, Cochran, Sampling Techniques (1977),
+    section 2.11.
+    """
+
+    def __init__(self) -> None:
+        self.sums = Sums()
+
+    def reset(self) -> None:
+        self.sums.reset()
+
+    def add(self, parts: Tensor, wholes: Tensor) -> None:
+        """Add one part and one whole an example, both ``(N,)``; examples with a whole of 0 do not count."""
+        parts, wholes = wide(parts.detach()), wide(wholes)
+        parts = parts.where(wholes != 0, 0.0)
+        self.sums.add(parts, wholes, parts.square(), parts * wholes, wholes.square(), wholes != 0)
+
+    def read(self, name: str) -> tuple[float, float, int]:
+        """The ratio, its variance, and how many examples count; waits for the device."""
+        parts, wholes, parts2, product, wholes2, counted = self.sums.read(name)
+        if not counted:
+            return 0.0, 0.0, 0
+        ratio, count = parts / wholes, int(counted)
+        # The sum of squared residuals of a part from its whole's share; rounding can make it negative.
+        residual = parts2 - 2 * ratio * product + ratio**2 * wholes2
+        return ratio, (0.0 if residual < 0 else residual) * count / max(count - 1, 1) / wholes**2, count
+
+    def state(self) -> Mapping[str, Tensor]:
+        return self.sums.state()
 
 
 class Loss:
@@ -82,7 +117,9 @@ class Loss:
 
     Args:
         loss_fn: ``loss_fn(output, target)`` is the mean over a batch; with a method ``per_example(output, target)``
-            of shape ``(N,)``, as the losses of `loss_for` have it, the mean gets an interval.
+            of shape ``(N,)``, as the losses of `loss_for` have it, the mean gets an interval. A method
+            ``weights(target)``, also ``(N,)``, says how many terms stand behind each example's loss: the mean is then
+            over terms, such as tokens, as it is in training.
         name: name in tables and files.
     """
 
@@ -92,33 +129,45 @@ class Loss:
         self.name = name
         self.loss_fn = loss_fn
         self.per_example: LossFunction | None = getattr(loss_fn, "per_example", None)
-        self.sums = Sums()
+        self.weights: Callable[[Tensor], Tensor] | None = getattr(loss_fn, "weights", None)
+        self.ratio = Ratio()
 
     def reset(self) -> None:
-        self.sums.reset()
+        self.ratio.reset()
 
     def update(self, output: Tensor, target: Tensor) -> None:
-        if self.per_example is None:
-            losses = self.loss_fn(output, target).detach().expand(len(target))
-        else:
-            losses = self.per_example(output, target).detach()
-        losses = wide(losses)
-        self.sums.add(losses, losses.square())
+        count = len(target)
+        losses = (self.per_example or self.loss_fn)(at_least_single(output), target).detach()
+        if losses.shape not in ((), (count,)) or (self.per_example and losses.ndim == 0):
+            raise ModelError(
+                "the loss function does not give one number",
+                received=f"a loss of shape {tuple(losses.shape)} for {count} examples",
+                allowed=f"({count},), one loss an example" if self.per_example else "(), the mean over the batch",
+                todo=None if self.per_example else 'leave reduction="mean", or take the mean over all other axes',
+            )
+        weights = torch.ones_like(losses).expand(count) if self.weights is None else self.weights(target)
+        self.ratio.add(wide(losses).expand(count) * weights, weights)
 
     def compute(self) -> Estimate:
-        total, squares = self.sums.read(self.name)
-        count = self.sums.count
+        mean, variance, count = self.ratio.read(self.name)
+        if not count:
+            return undefined("no target counts")
         if self.per_example is None:
-            return Estimate(total / count, count=count, method="none: the losses of single examples are not known")
-        return normal_mean(total, squares, count)
+            return Estimate(mean, count=count, method="none: the losses of single examples are not known")
+        return student(mean, variance, count)
 
     def state(self) -> Mapping[str, Tensor]:
-        return self.sums.state()
+        return self.ratio.state()
 
 
 def wide(x: Tensor) -> Tensor:
     """``x`` in float64, or in float32 where the device has nothing wider (Apple's)."""
     return x.float() if x.device.type == "mps" else x.double()
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """``x`` in float32 where it is narrower: 8 or 11 bits are too few for a loss."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def no_examples(name: str) -> DataError:

@@ -10,14 +10,18 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from mlkit.metrics.classes import IGNORED, is_stray, labels_out_of_range
 from mlkit.metrics.estimate import Estimate
-from mlkit.metrics.intervals import exponential, normal_mean, rate_with_variance, undefined
-from mlkit.metrics.losses import IGNORED, TokenCrossEntropy
-from mlkit.metrics.streaming import Sums, wide
+from mlkit.metrics.intervals import equivalent_trials, exponential, t95, undefined, wilson_bounds
+from mlkit.metrics.losses import TokenCrossEntropy, tokens_of
+from mlkit.metrics.streaming import Loss, Ratio, Sums
 
 
 class TokenAccuracy:
     """Share of tokens that were the most likely one; tokens marked -100 do not count.
+
+    The interval is the score interval of as many independent trials as vary like the windows, with Student's quantile
+    for their number.
 
     >>> import torch
     >>> metric = TokenAccuracy()
@@ -30,27 +34,39 @@ class TokenAccuracy:
     higher_is_better = True
 
     def __init__(self) -> None:
-        self.sums = Sums()
+        self.vocab_size = 0
+        self.ratio, self.unusable = Ratio(), Sums()
 
     def reset(self) -> None:
-        self.sums.reset()
+        self.ratio.reset()
+        self.unusable.reset()
 
     def update(self, output: Tensor, target: Tensor) -> None:
-        counted = target != IGNORED
-        right = (output.argmax(-1) == target) & counted
-        _add_ratio(self.sums, right.sum(1), counted.sum(1))
+        tokens = tokens_of(output, target)
+        self.vocab_size = output.shape[2]
+        counted = tokens != IGNORED
+        logit, guess = output.detach().max(2)
+        self.ratio.add(((guess == tokens) & counted).sum(1), counted.sum(1))
+        broken, stray = logit.isnan() & counted, is_stray(tokens, self.vocab_size)
+        self.unusable.add(broken.sum(1), stray.sum(1))
 
     def compute(self) -> Estimate:
-        rate, variance, tokens = _ratio(self.sums, self.name)
-        windows = self.sums.count
-        if not tokens:
-            return undefined("no token counts")
+        rate, variance, windows = self.ratio.read(self.name)
+        broken, stray = self.unusable.read(self.name)
+        if stray:
+            raise labels_out_of_range(f"{stray:.0f} others", self.vocab_size)
+        if not windows:
+            return undefined("no target counts")
+        if broken:
+            return undefined(f"{broken:.0f} outputs are NaN", count=windows)
         if windows == 1:
-            return Estimate(rate, count=1, method="none: a single window")
-        return rate_with_variance(rate, variance, count=windows, least=windows, method="wilson, by windows")
+            return Estimate(rate, count=1, method="none: a single example")
+        # Windows that all have the same share show no variance; then each counts as one trial.
+        size = equivalent_trials(rate, variance) if variance > 0 and 0 < rate < 1 else windows
+        return Estimate(rate, *wilson_bounds(rate, size, t95(windows - 1)), windows, "wilson, by windows")
 
     def state(self) -> Mapping[str, Tensor]:
-        return self.sums.state()
+        return self.ratio.state()
 
 
 class Perplexity:
@@ -64,42 +80,16 @@ class Perplexity:
     higher_is_better = False
 
     def __init__(self, vocab_size: int) -> None:
-        self.losses = TokenCrossEntropy(vocab_size).per_example
-        self.sums = Sums()
+        self.loss = Loss(TokenCrossEntropy(vocab_size), name=self.name)
 
     def reset(self) -> None:
-        self.sums.reset()
+        self.loss.reset()
 
     def update(self, output: Tensor, target: Tensor) -> None:
-        tokens = (target != IGNORED).sum(1)
-        _add_ratio(self.sums, self.losses(output, target).detach() * tokens, tokens)
+        self.loss.update(output, target)
 
     def compute(self) -> Estimate:
-        loss, variance, tokens = _ratio(self.sums, self.name)
-        windows = self.sums.count
-        if not tokens:
-            return undefined("no token counts")
-        # A mean of `windows` values with this mean and variance of the mean.
-        squares = windows * loss**2 + variance * windows * (windows - 1)
-        return exponential(normal_mean(loss * windows, squares, windows))
+        return exponential(self.loss.compute())
 
     def state(self) -> Mapping[str, Tensor]:
-        return self.sums.state()
-
-
-def _add_ratio(sums: Sums, parts: Tensor, wholes: Tensor) -> None:
-    parts, wholes = wide(parts), wide(wholes)
-    sums.add(parts, wholes, parts.square(), parts * wholes, wholes.square())
-
-
-def _ratio(sums: Sums, name: str) -> tuple[float, float, float]:
-    """Sum of parts over sum of wholes, its variance with windows as units, and the sum of wholes.
-
-    Source: the ratio estimator, Cochran, Sampling Techniques (1977), section 2.11.
-    """
-    parts, wholes, parts2, product, wholes2 = sums.read(name)
-    if not wholes:
-        return 0.0, 0.0, 0.0
-    ratio, count = parts / wholes, sums.count
-    residual = max(parts2 - 2 * ratio * product + ratio**2 * wholes2, 0.0)
-    return ratio, residual * count / max(count - 1, 1) / wholes**2, wholes
+        return self.loss.state()

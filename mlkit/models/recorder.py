@@ -50,7 +50,7 @@ def record(model: nn.Module, call: Callable[[], object], *, inputs: Sequence[Ten
     with ExitStack() as stack:
         stack.enter_context(preserved())
         stack.enter_context(_as_it_was(model))
-        guard = stack.enter_context(_unwritten([*model.parameters(), *inputs]))
+        guard = stack.enter_context(_guarded(model, inputs))
         model.eval()
         counter = FlopCounterMode(display=False)
         stack.enter_context(_hooks(model, seen, counter))
@@ -130,8 +130,6 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
     tables: list[tuple[dict[str, Any], dict[str, Any]]] = [
         (table, dict(table)) for m in model.modules() for table in (m._parameters, m._buffers)
     ]
-    # Buffers are copied beforehand: the kernels of batch normalisation do not declare that they write them.
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
         yield
     finally:
@@ -140,18 +138,25 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
         for table, entries in tables:
             table.clear()
             table.update(entries)
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
 
 
 class _Guard:
-    """Copies of tensors made just before something writes into them; most models write nothing, which costs nothing."""
+    """Copies of tensors, made just before something writes into them: most passes write nothing, and pay nothing.
+
+    Storages are copied and put back, since that does not count as a change: a backward pass that the user still has to
+    do goes on.
+    """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         found = ((_storage(tensor), _untyped_storage(tensor)) for tensor in tensors if tensor.numel())
         self.storages = {key: storage for key, storage in found if storage is not None}
         self.copies: dict[int, torch.UntypedStorage] = {}
+
+    def keep(self, tensor: Tensor) -> None:
+        """Copy ``tensor``, if it is one of the guarded ones and was not copied before."""
+        key = _storage(tensor)
+        if key in self.storages and key not in self.copies:
+            self.copies[key] = self.storages[key].clone()  # type: ignore[no-untyped-call]
 
     def before(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Keep what the operation ``func`` declares that it writes."""
@@ -159,14 +164,16 @@ class _Guard:
             if argument.alias_info is None or not argument.alias_info.is_write:
                 continue
             value = args[position] if position < len(args) else kwargs.get(argument.name)
-            for key in {_storage(leaf) for leaf in tree_leaves(value) if isinstance(leaf, Tensor)}:
-                if key in self.storages and key not in self.copies:
-                    self.copies[key] = self.storages[key].clone()  # type: ignore[no-untyped-call]
+            for leaf in tree_leaves(value):
+                if isinstance(leaf, Tensor):
+                    self.keep(leaf)
 
 
 @contextmanager
-def _unwritten(tensors: Sequence[Tensor]) -> Iterator[_Guard]:
-    guard = _Guard(tensors)
+def _guarded(model: nn.Module, inputs: Sequence[Tensor]) -> Iterator[_Guard]:
+    guard = _Guard([*model.parameters(), *model.buffers(), *inputs])
+    for buffer in model.buffers():  # beforehand: the kernels of batch normalisation do not declare that they write them
+        guard.keep(buffer)
     try:
         yield guard
     finally:

@@ -109,6 +109,8 @@ class Summary:
     def _shown(self, depth: int) -> list[Layer]:
         def shown(layer: Layer) -> bool:
             level = _depth(layer)
+            if layer.leaf and layer.used and not (layer.calls or layer.parameters or layer.shared_with):
+                return False  # an empty ModuleList, say
             return level == depth or (level < depth and (layer.leaf or layer.parameters > 0 or layer.flops > 0))
 
         return [layer for layer in self.layers if shown(layer)]

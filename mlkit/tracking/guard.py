@@ -28,14 +28,14 @@ def harmless(method: Callable[Concatenate[T, P], None]) -> Callable[Concatenate[
     """
 
     @functools.wraps(method)
-    def guarded(tracker: T, *args: P.args, **kwargs: P.kwargs) -> None:
+    def guarded(tracker: T, /, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(tracker, *args, **kwargs)
         except Exception as error:
             if not tracker.warned:
                 tracker.warned = True
                 warnings.warn(
-                    f"{type(tracker).__name__} could not record ({describe(error)}); the run goes on without it",
+                    f"{type(tracker).__name__} failed ({describe(error)}); the run goes on without it",
                     stacklevel=2,
                 )
 

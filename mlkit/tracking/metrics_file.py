@@ -25,11 +25,11 @@ class MetricsFile(Hook):
         path: the file; its folder is made.
 
     Example:
-        >>> import tempfile, torch, mlkit
-        >>> from pathlib import Path
+        >>> import tempfile, torch
+        >>> from mlkit.engine.fit import fit
         >>> file = Path(tempfile.mkdtemp()) / "metrics.jsonl"
         >>> x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
-        >>> _ = mlkit.fit(torch.nn.Linear(2, 2), (x, (x[:, 0] > 0).long()), max_epochs=1, hooks=[MetricsFile(file)])
+        >>> _ = fit(torch.nn.Linear(2, 2), (x, (x[:, 0] > 0).long()), max_epochs=1, hooks=[MetricsFile(file)])
         >>> file.read_text().splitlines()[0]
         '{"step": 2, "epoch": 1, "split": "running", "loss": ...}'
     """

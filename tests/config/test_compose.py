@@ -32,6 +32,8 @@ def test_own_values_win_over_an_experiment_and_an_experiment_over_a_group() -> N
 
 def test_special_signs_in_text_need_no_second_quotes() -> None:
     assert config_from_overrides(["trainer.target=val/accuracy>=0.9"]).trainer.target == "val/accuracy>=0.9"
+    augment = config_from_overrides(["data.augment=[flip,crop(2, fill=edge),{name: erase, size: 3}]"]).data.augment
+    assert augment == ["flip", "crop(2, fill=edge)", {"name": "erase", "size": 3}]
 
 
 def test_interpolation_between_settings_works() -> None:
