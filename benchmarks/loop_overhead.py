@@ -20,6 +20,9 @@ from typing import Any, NamedTuple
 
 import torch
 from harness import is_installed, ratio, save, show, spread, summary
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from mlkit.data.batches import SplitBatches
 from mlkit.data.splits import TensorSplit
 from mlkit.engine.hooks import Hook
@@ -30,8 +33,6 @@ from mlkit.engine.state import TrainState
 from mlkit.engine.step import supervised
 from mlkit.metrics.losses import loss_for
 from mlkit.task import Task
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 BATCH = 32
 STEPS = 300  # of a visit: about 30 ms, short beside the changes in the machine's load

@@ -44,7 +44,7 @@ class Pass:
 
     @property
     def speed(self) -> str:
-        """mlkit's setting: measuring may choose more than the one thread that all were given."""
+        """Mlkit's setting: measuring may choose more than the one thread that all were given."""
         return "auto" if self.threads is None else "off"
 
 

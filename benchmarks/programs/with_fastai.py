@@ -4,7 +4,7 @@ import sys
 from functools import partial
 
 import torch
-from fastai.basics import CancelValidException, Callback, DataLoaders, Learner, OptimWrapper, accuracy
+from fastai.basics import Callback, CancelValidException, DataLoaders, Learner, OptimWrapper, accuracy
 from task import BATCH, EPOCHS, LEARNING_RATE, TEST_BATCH, datasets, lenet, report
 from torch import nn
 

@@ -120,7 +120,7 @@ def _dispatch(arguments: list[str]) -> int:
         composed = _one(session, overrides)
         if options.cfg:
             return _print_config(composed, options.package)
-        return _run(session, composed)
+        return _run(session, composed, overrides)
 
 
 def _version() -> int:
@@ -185,7 +185,7 @@ def _hydra_itself(session: Composer, options: argparse.Namespace, overrides: lis
     return 0
 
 
-def _run(session: Composer, composed: Composed) -> int:
+def _run(session: Composer, composed: Composed, overrides: Sequence[str]) -> int:
     """One run: in the folder that Hydra names, or on in that of an earlier one."""
     from mlkit.config.job import run
     from mlkit.config.show import closing, last_line
@@ -193,7 +193,7 @@ def _run(session: Composer, composed: Composed) -> int:
     goes_on = composed.config.resume is not None
     result = run(composed.config) if goes_on else session.run(composed, run)
     if composed.config.tracking.console:
-        closing(result)
+        closing(result, overrides)
     last_line(result.folder)
     signal = result.fit.state.signal
     return 0 if signal is None else 128 + signal

@@ -9,6 +9,7 @@ import contextlib
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -49,14 +50,18 @@ class Header(Hook):
         if reason:
             say_labelled("speed", reason.removeprefix("speed: "))
         say_labelled("folder", shown(self.folder))
-        if state.step:
-            say_labelled("resume", f"from step {state.step:,} (epoch {state.epoch})")
         say("")
 
 
-def closing(result: RunResult) -> None:
-    """The table of results with intervals, and what to do next."""
-    from mlkit.report import metrics_table, next_steps
+def closing(result: RunResult, overrides: Sequence[str] = ()) -> None:
+    """The table of results with intervals, and what to do next.
+
+    Args:
+        result: of the run.
+        overrides: settings of the command line, which the suggested commands repeat.
+    """
+    from mlkit.report import metrics_table, suggest
+    from mlkit.report.evidence import evidence_of
 
     state = result.fit.state
     say("")
@@ -64,14 +69,19 @@ def closing(result: RunResult) -> None:
         say(f"{state.stop_reason}: saved at step {state.step:,}")
         say(f"go on with: python -m mlkit.train resume={shown(result.folder)}")
         return
-    if state.stop_reason is not None:
-        say_wrapped(f"stopped early: {state.stop_reason}")
-    for line in str(metrics_table(result.metrics)).splitlines():
-        say(line)
+    say(metrics_table(result.metrics).text(width=_columns()))
     say("")
-    suggestions = next_steps(result.fit)
+    evidence = evidence_of(
+        result.fit,
+        settings=result.config.to_dict(),
+        overrides=overrides,
+        folder=shown(result.folder),
+        task=result.data.task,
+    )
+    suggestions = suggest(evidence)
     for number, suggestion in enumerate(suggestions):
-        say_labelled("next" if number == 0 else "", suggestion)
+        say_labelled("next" if number == 0 else "", f"{suggestion.finding}; {suggestion.advice}:")
+        say(f"{'':<{_LABEL}}  {suggestion.command}")  # in one line, so that it can be copied
     if suggestions:
         say("")
 
@@ -93,12 +103,10 @@ def say_labelled(label: str, text: str) -> None:
         say(f"{label if number == 0 else '':<{_LABEL}}{line}")
 
 
-def say_wrapped(text: str) -> None:
-    """A text folded to the terminal."""
-    for line in _folded(text, 0):
-        say(line)
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
 
 
 def _folded(text: str, margin: int) -> list[str]:
-    width = max(20, min(shutil.get_terminal_size().columns, MOST_COLUMNS) - margin)
+    width = max(20, min(_columns(), MOST_COLUMNS) - margin)
     return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]

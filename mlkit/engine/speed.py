@@ -62,7 +62,7 @@ def choose_speed(
 
     Steps are forward, loss, backward and update on copies of the model; the model, its gradients, buffers and modes,
     the batch, the random generators and the number of threads are afterwards as before. Two copies exist at a time,
-    each with gradients and an optimiser's state. Hooks that the model carries are called in these steps, too.
+    each with gradients and an optimiser's state (with Adam, together eight times the size of the weights). Hooks that the model carries are called in these steps, too.
 
     A candidate is dropped when it gains less than 10 %, when it fails, or when its first two steps, one before and one
     after an update, are off from those of float32 with the same weights and seeds: losses by more than 1 % (bfloat16)
@@ -150,7 +150,7 @@ class _Search:
 
     def has_time(self, *, share: float = 1.0) -> bool:
         """Whether one more step fits into ``share`` of the time allowed."""
-        return time.perf_counter() - self.begin + self.best.seconds < share * self.budget
+        return time.perf_counter() - self.begin + self.best.wall < share * self.budget
 
     def note(self, name: str, seconds: float) -> None:
         self.timings[name] = seconds
@@ -182,8 +182,8 @@ def _search_on_cpu(search: _Search, cores: int, *, usual_threads: int) -> None:
         search.chosen.append(f"float32 with {in_threads(count)}: the run is too short to measure more")
         return
     _choose_threads(search, cores)
+    _try_bfloat16(search, "CPU")  # first, since where it helps it helps most, and time may be over after it
     _try_channels_last(search)
-    _try_bfloat16(search, "CPU")
 
 
 def _search_on_gpu(search: _Search) -> None:
@@ -248,18 +248,16 @@ def _try(search: _Search, name: str, **change: bool | str) -> bool:
 
 def _gain(search: _Search, trial: Trial) -> float:
     """How many times faster ``trial`` is than the best so far: the median over pairs of visits, taken in turn."""
-    slowest = _HOPELESS * search.best.seconds
-    if trial.seconds > slowest:  # twice, since one step may have been held up by something else
-        trial.seconds = min(trial.seconds, trial.visit(count=1))
-    if trial.seconds > slowest:
-        return search.best.seconds / trial.seconds
-    # One thread's own processor time does not count what neighbours on the same core take.
+    slowest = _HOPELESS * search.best.wall
+    if trial.wall > slowest:  # twice, since one step may have been held up by something else
+        trial.visit(count=1)
+    if trial.wall > slowest:
+        return search.best.wall / trial.wall
     alone = trial.speed.threads == 1 and search.work.batch.targets.device.type == "cpu"
-    clock = time.thread_time if alone else time.perf_counter
     ratios: list[float] = []
     fewest, most = (1, 2) if trial.is_long else (2, _ROUNDS)
     while len(ratios) < fewest or (len(ratios) < most and search.has_time()):
-        before, after = search.best.visit(clock=clock), trial.visit(clock=clock)
+        before, after = search.best.visit(own=alone), trial.visit(own=alone)
         ratios.append(before / after)
     gain = median(ratios)
     trial.seconds = search.best.seconds / gain

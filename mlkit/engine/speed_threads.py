@@ -20,6 +20,10 @@ _ROUNDS = 5
 # Among counts that differ by less than this the smallest is taken. Few threads are the safe choice: they leave cores to
 # others, and when others come, two threads on two cores were seen to cost a factor of 70.
 _SAME = 1.10
+# Of a step below a millisecond more must be gained, since it is a fraction of that, whereas threads that wait for one
+# another cost tens of milliseconds a step (measured: an MLP's 0.35 became 90).
+_SHORT_STEP = 1e-3
+_SAME_IF_SHORT = 1.50
 _WORSE = 1.1  # more threads than a count that is slower by this are not tried
 _CLOSE = 1.5  # counts within this of the fastest are timed again, in turn
 _HOPELESS = 2.0  # a first step that is slower by this factor ends the attempt
@@ -41,13 +45,16 @@ class ThreadTimes:
 
     @property
     def best(self) -> int:
-        """The smallest number within 10 % of the fastest.
+        """The smallest number within 10 % of the fastest; of steps below a millisecond within 50 %.
 
         >>> ThreadTimes({1: 1.0, 2: 0.63, 4: 0.60}).best
         2
+        >>> ThreadTimes({1: 0.0004, 2: 0.0003}).best
+        1
         """
         fastest = min(self.seconds.values())
-        return min(count for count, seconds in self.seconds.items() if seconds <= _SAME * fastest)
+        same = _SAME_IF_SHORT if self.seconds[1] < _SHORT_STEP else _SAME
+        return min(count for count, seconds in self.seconds.items() if seconds <= same * fastest)
 
     @property
     def explanation(self) -> str:
@@ -65,7 +72,9 @@ class ThreadTimes:
         rivals = {seconds: count for count, seconds in self.seconds.items() if count > 1}
         if not rivals:
             return "1 thread"
-        return f"1 thread ({in_threads(rivals[min(rivals)])} {self.seconds[1] / min(rivals):.2f}x)"
+        gain = self.seconds[1] / min(rivals)
+        short = ", too little for so short a step" if gain > _SAME else ""
+        return f"1 thread ({in_threads(rivals[min(rivals)])} {gain:.2f}x{short})"
 
 
 def time_threads(trial: Trial, cores: int, *, has_time: Callable[[], bool]) -> ThreadTimes:
@@ -76,7 +85,8 @@ def time_threads(trial: Trial, cores: int, *, has_time: Callable[[], bool]) -> T
         cores: the largest number to try.
         has_time: whether another visit may be made.
     """
-    seconds, stalled = {1: trial.seconds if trial.is_long or not has_time() else trial.visit()}, None
+    # One thread is timed without its neighbours, others with them: on busy cores the balance tips to one thread.
+    seconds, stalled = {1: trial.seconds if trial.is_long or not has_time() else trial.visit(own=True)}, None
     for count in thread_counts(cores):
         if not has_time():
             break
@@ -122,7 +132,7 @@ def _timed_again(trial: Trial, seconds: dict[int, float], has_time: Callable[[],
     rounds = 1 if trial.is_long else _ROUNDS
     for _ in range(rounds if len(close) > 1 else 0):
         for count in close if has_time() else ():
-            samples[count].append(trial.visit(threads=count, warm=not trial.is_long))
+            samples[count].append(trial.visit(threads=count, warm=not trial.is_long, own=count == 1))
     return {**seconds, **{count: median(values) for count, values in samples.items()}}
 
 

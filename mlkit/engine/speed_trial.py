@@ -24,7 +24,6 @@ from mlkit.runtime.rng import seed_everything
 from mlkit.runtime.threads import threads
 
 LossFunction = Callable[..., Tensor]
-Clock = Callable[[], float]
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
 
 # A visit is timed over several steps while a step is short, since the clock and a thread pool's waking up disturb it.
@@ -73,7 +72,8 @@ class Trial:
 
     def __init__(self, work: Work, speed: Speed) -> None:
         self.speed = speed
-        self.seconds = float("inf")
+        self.seconds = float("inf")  # of a step, for comparing
+        self.wall = float("inf")  # the same with all that it waits for, for planning
         self.work = work
         self._batch = _copied(work.batch)  # a model may change its inputs in place
         self._device = work.batch.targets.device
@@ -106,7 +106,7 @@ class Trial:
     @property
     def is_long(self) -> bool:
         """A step takes so long that single ones are worth timing, and too long to make many."""
-        return self.seconds > _LONG
+        return self.wall > _LONG
 
     def use_threads(self, count: int, seconds: float) -> None:
         """Go on with ``count`` threads, with which a step takes ``seconds``."""
@@ -119,7 +119,7 @@ class Trial:
         count: int | None = None,
         threads: int | None = None,
         warm: bool = False,
-        clock: Clock = time.perf_counter,
+        own: bool = False,
     ) -> float:
         """Seconds of a step, as the mean over ``count`` steps.
 
@@ -127,23 +127,26 @@ class Trial:
             count: steps to make; enough for a few milliseconds when left out.
             threads: other than the setting's own.
             warm: make one step before, since a changed number of threads is slow at first.
-            clock: gives the seconds; of this thread alone where neighbours are not to count.
+            own: count the processor time of this thread alone, so that neighbours on its core do not matter.
         """
         used = self.speed.threads if threads is None else threads
         if warm:
             self._timed(1, used)
         if count is None:
-            count = max(1, min(_MOST_STEPS, int(_VISIT_SECONDS / max(self.seconds, 1e-9))))
-        return self._timed(count, used, clock)[0]
+            count = max(1, min(_MOST_STEPS, int(_VISIT_SECONDS / max(self.wall, 1e-9))))
+        return self._timed(count, used, own=own)[0]
 
-    def _timed(self, count: int, thread_count: int, clock: Clock = time.perf_counter) -> tuple[float, Tensor]:
+    def _timed(self, count: int, thread_count: int, *, own: bool = False) -> tuple[float, Tensor]:
+        clock = _own_clock() if own else time.perf_counter
         with torch.enable_grad(), threads(thread_count):
             self._wait()
-            begin = clock()
+            begin, begin_wall = clock(), time.perf_counter()
             for _ in range(count):
                 loss = self._step()
             self._wait()
-            return (clock() - begin) / count, loss.detach()
+            seconds = (clock() - begin) / count
+            self.wall = min(self.wall, (time.perf_counter() - begin_wall) / count)
+            return seconds, loss.detach()
 
     def _step(self) -> Tensor:
         self._optimizer.zero_grad(set_to_none=True)
@@ -155,6 +158,11 @@ class Trial:
     def _wait(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+
+def _own_clock() -> Callable[[], float]:
+    """Processor time of this thread; where that comes in steps of some 16 ms, as on Windows, ordinary time."""
+    return time.thread_time if time.get_clock_info("thread_time").resolution < 1e-5 else time.perf_counter
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Residual blocks, with batch normalisation or without any (Fixup), and their shortcuts.
+"""Residual blocks, with batch normalisation or without any, and their shortcuts.
 
 Not here: how blocks are stacked and initialised (`mlkit.models.resnet`).
 """
@@ -15,38 +15,15 @@ Normalization = Literal["batch", "none"]
 Shortcut = Literal["pad", "projection"]
 
 
-class ShiftedConv2d(nn.Conv2d):
-    """A convolution with one learnable number added to its input, as Fixup puts before every layer."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int, padding: int) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride=stride, padding=padding, bias=False)
-        self.shift = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x + self.shift)
-
-
-class Shift(nn.Module):
-    """Adds one learnable number; stands where a norm inside a branch would."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.bias
-
-
-class ScaleShift(nn.Module):
-    """Multiplies by one learnable number and adds another; stands where the last norm of a branch would."""
+class Scale(nn.Module):
+    """Multiplies by one learnable number; stands where the last norm of a branch would."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
-        self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.bias, x, self.weight)
+        return x * self.weight
 
 
 class PadShortcut(nn.Module):
@@ -63,17 +40,16 @@ class PadShortcut(nn.Module):
 def conv(
     in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, normalization: Normalization
 ) -> nn.Conv2d:
-    """A convolution that keeps the size (divided by ``stride``); without a bias, since a norm or a shift follows."""
-    if normalization == "none":
-        return ShiftedConv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2)
-    return nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False)
+    """A convolution that keeps the size (divided by ``stride``); without a bias where a norm follows and has one."""
+    bias = normalization == "none"
+    return nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=bias)
 
 
 def norm(channels: int, normalization: Normalization, *, ends_branch: bool = False) -> nn.Module:
-    """What follows a convolution: batch normalisation, or Fixup's scalars."""
+    """What follows a convolution: batch normalisation; or nothing, and at the end of a branch one factor."""
     if normalization == "batch":
         return nn.BatchNorm2d(channels)
-    return ScaleShift() if ends_branch else Shift()
+    return Scale() if ends_branch else nn.Identity()
 
 
 def _shortcut(

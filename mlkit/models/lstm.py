@@ -98,8 +98,8 @@ class LSTM(nn.Module):
 class BidirectionalLSTM(nn.Module):
     """Stacked layers of two LSTMs, the second of which reads each example backwards from its own last valid step.
 
-    Reversing by index instead of packing keeps shapes fixed and reads no length on the host, so that the same code
-    compiles, and on a GPU does not wait.
+    Reversing by index instead of packing keeps shapes fixed and reads no length on the host, for which a GPU would have
+    to wait.
     """
 
     def __init__(self, input_size: int, hidden: int, *, layers: int, dropout: float) -> None:

@@ -57,10 +57,10 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         initialize(self, activation="relu", head=self.fc)
-        if normalization == "none":
-            _fixup(self)
-        elif zero_init_residual:
-            _close_branches(self)
+        if zero_init_residual:
+            _scale_branches(self, factor=0.0)
+        elif normalization == "none":
+            _scale_branches(self, factor=len(self.blocks()) ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(N, num_classes)`` of images ``(N, C, H, W)``, of any height and width."""
@@ -80,26 +80,15 @@ class ResNet(nn.Module):
 
 
 @torch.no_grad()
-def _fixup(model: ResNet) -> None:
-    """Fixup (Zhang et al., 2019): without normalisation, updates stay of the same size at any depth.
+def _scale_branches(model: ResNet, *, factor: float) -> None:
+    """Multiply what each branch adds to its shortcut by ``factor``, by the weight of the norm that ends it.
 
-    The last layer of each branch and the output layer start at 0, and the other layers of a branch are scaled by
-    ``L ** (-1 / (2m - 2))``, for L branches of m layers.
+    Factor 0 starts a block as its shortcut (Goyal et al., 2017, section 5.1). ``L ** -0.5`` for L blocks is SkipInit
+    (De & Smith, 2020): a branch of He layers ends in twice the mean square that it is given, so each block adds at most
+    2 / L of it, and all together, at any depth, multiply it by less than ``e ** 2``.
     """
-    blocks = model.blocks()
-    for block in blocks:
-        layers = block.branch()
-        for layer in layers[:-1]:
-            layer.weight *= len(blocks) ** (-1 / (2 * len(layers) - 2))
-        layers[-1].weight.zero_()
-    model.fc.weight.zero_()
-
-
-@torch.no_grad()
-def _close_branches(model: ResNet) -> None:
-    """Each block starts as its shortcut: the last norm of a branch gets weight 0 (Goyal et al., 2017, section 5.1)."""
     for block in model.blocks():
-        block.last_norm().get_parameter("weight").zero_()
+        block.last_norm().get_parameter("weight").fill_(factor)
 
 
 class ImageNetFactory(Protocol):
@@ -149,7 +138,7 @@ def _imagenet(
         seed: int | None = None,
     ) -> ResNet:
         refuse(
-            *_problems(num_classes, in_channels, normalization, zero_init_residual),
+            *_problems(num_classes, in_channels, normalization),
             *sides("image_size", image_size),
         )
         smallest = min(image_size) if isinstance(image_size, Sequence) else image_size
@@ -182,7 +171,7 @@ def _cifar(name: str, depth: int, parameters: int) -> CifarFactory:
         seed: int | None = None,
     ) -> ResNet:
         refuse(
-            *_problems(num_classes, in_channels, normalization, zero_init_residual),
+            *_problems(num_classes, in_channels, normalization),
             choice("shortcut", shortcut, ("pad", "projection")),
         )
         return seeded(
@@ -203,18 +192,11 @@ def _cifar(name: str, depth: int, parameters: int) -> CifarFactory:
     return _named(factory, name, _CIFAR_DOC.format(name=name, depth=depth, parameters=parameters))
 
 
-def _problems(num_classes: int, in_channels: int, normalization: str, zero_init_residual: bool) -> list[Problem | None]:
+def _problems(num_classes: int, in_channels: int, normalization: str) -> list[Problem | None]:
     return [
         count("num_classes", num_classes),
         count("in_channels", in_channels),
         choice("normalization", normalization, ("batch", "none")),
-        Problem(
-            "'zero_init_residual' sets the norms of a model that has none",
-            received="normalization='none', zero_init_residual=True",
-            todo="leave it out: without norms, branches start closed anyway",
-        )
-        if zero_init_residual and normalization == "none"
-        else None,
     ]
 
 
@@ -228,9 +210,9 @@ def _named(factory: F, name: str, doc: str) -> F:
 
 
 _SHARED_DOC = """
-        normalization: ``"batch"``, or ``"none"`` for Fixup (Zhang et al., 2019), which trains without any:
-            examples stay independent of their neighbours, at the price of a narrower range of learning rates.
-        zero_init_residual: start every block as its shortcut (Goyal et al., 2017); may help deep networks early on.
+        normalization: ``"batch"``, or ``"none"`` for SkipInit (De & Smith, 2020), which trains without any: examples
+            stay independent of their neighbours, at the price of a slower start and a narrower range of learning rates.
+        zero_init_residual: start every block as its shortcut (Goyal et al., 2017); may steady deep networks early on.
         seed: key of the initial weights; None draws from torch's global generator.
 
     Raises:

@@ -15,13 +15,13 @@ from mlkit.engine.speed_threads import ThreadTimes, stalls, thread_counts, time_
 from mlkit.engine.speed_trial import Trial, Work
 from mlkit.runtime.threads import available_cores
 
-SLEEP: dict[int, float] = {}
+WORK: dict[int, float] = {}
 FIRST: dict[int, float] = {}
 MADE: list[int] = []
 
 
-class Sleeper(nn.Module):
-    """A layer that takes as long as `SLEEP` and, at the first call with so many threads, `FIRST` say."""
+class Worker(nn.Module):
+    """A layer that works as long as `WORK` and, at the first call with so many threads, `FIRST` say."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,20 +29,22 @@ class Sleeper(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         count = torch.get_num_threads()
-        time.sleep((0.0 if count in MADE else FIRST.get(count, 0.0)) + SLEEP.get(count, 0.0))
+        end = time.thread_time() + (0.0 if count in MADE else FIRST.get(count, 0.0)) + WORK.get(count, 0.0)
+        while time.thread_time() < end:
+            pass
         MADE.append(count)
         y: Tensor = self.linear(x)
         return y
 
 
-def trial(sleep: dict[int, float], first: dict[int, float] | None = None) -> Trial:
-    for table, values in ((SLEEP, sleep), (FIRST, first or {})):
+def trial(work: dict[int, float], first: dict[int, float] | None = None) -> Trial:
+    for table, values in ((WORK, work), (FIRST, first or {})):
         table.clear()
         table.update(values)
     MADE.clear()
     batch = Batch((torch.randn(8, 4),), torch.randint(0, 2, (8,)))
-    work = Work(Sleeper(), batch, F.cross_entropy, lambda model: torch.optim.SGD(model.parameters(), lr=0.1))
-    made = work.trial(Speed(threads=1))
+    task = Work(Worker(), batch, F.cross_entropy, lambda model: torch.optim.SGD(model.parameters(), lr=0.1))
+    made = task.trial(Speed(threads=1))
     made.first_steps()
     return made
 
@@ -73,6 +75,9 @@ def found_within_five(find: Callable[[], ThreadTimes], best: int) -> ThreadTimes
         ({1: 1.0, 2: 0.5, 4: 0.3, 8: 0.29}, 4),
         ({1: 1.0, 2: 70.0}, 1),
         ({1: 1.0, 2: 1.2, 4: 0.4}, 4),
+        ({1: 4e-4, 2: 3e-4}, 1),
+        ({1: 4e-4, 2: 2e-4}, 2),
+        ({1: 1.1e-3, 2: 9e-4}, 2),
     ],
 )
 def test_the_fewest_threads_among_equals(seconds: dict[int, float], best: int) -> None:
@@ -88,6 +93,7 @@ def test_the_fewest_threads_among_equals(seconds: dict[int, float], best: int) -
         (ThreadTimes({1: 1.0, 2: 1.1, 4: 0.99}), "1 thread (4 threads 1.01x)"),
         (ThreadTimes({1: 1.0, 2: 0.5, 4: 0.25}), "4 threads 4.00x"),
         (ThreadTimes({1: 1.0, 2: 0.5}, stalled=4), "2 threads 2.00x"),
+        (ThreadTimes({1: 4e-4, 2: 3.2e-4}), "1 thread (2 threads 1.25x, too little for so short a step)"),
     ],
 )
 def test_the_choice_in_words(times: ThreadTimes, text: str) -> None:

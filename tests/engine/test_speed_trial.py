@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import random
+import time
 from typing import Any
 
 import numpy as np
@@ -267,15 +268,22 @@ def test_a_visit_is_several_steps_where_steps_are_short() -> None:
     trial = work(Watch(108, 3)).trial(ONE)
     for seconds, expected in ((1e-9, 10), (0.0, 10), (1e-3, 5), (3e-3, 1), (2.0, 1)):
         calls.clear()
-        trial.use_threads(1, seconds)
+        trial.wall = seconds
         trial.visit()
         assert len(calls) == expected
-        assert trial.is_long == (seconds == 2.0)
 
 
-def test_the_clock_can_be_chosen() -> None:
-    ticks = iter([10.0, 16.0])
-    assert work().trial(ONE).visit(count=3, clock=lambda: next(ticks)) == 2.0
+def test_waiting_does_not_count_as_time_of_ones_own() -> None:
+    class Waiting(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            time.sleep(0.05)
+            return super().forward(x.flatten(1))
+
+    trial = work(Waiting(108, 3)).trial(ONE)
+    trial.first_steps()
+    assert trial.visit(count=1) >= 0.05
+    assert trial.visit(count=1, own=True) < 0.05
+    assert trial.wall >= 0.05
 
 
 def test_steps_are_made_though_gradients_are_off() -> None:

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from mlkit.models.blocks import BasicBlock, Bottleneck, PadShortcut, ScaleShift, Shift, ShiftedConv2d
+from mlkit.models.blocks import BasicBlock, Bottleneck, PadShortcut, Scale, conv
 
 
 def test_padding_shortcut_takes_every_other_pixel_and_adds_channels_of_zeros() -> None:
@@ -16,25 +15,19 @@ def test_padding_shortcut_takes_every_other_pixel_and_adds_channels_of_zeros() -
     assert not out[:, 3:].any()
 
 
-def test_scalars_start_as_nothing() -> None:
-    x = torch.randn(2, 3, 5, 5)
-    layer = ShiftedConv2d(3, 4, 3, stride=2, padding=1)
-    assert torch.equal(Shift()(x), x)
-    assert torch.equal(ScaleShift()(x), x)
-    torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight, stride=2, padding=1))
+def test_scale_starts_as_nothing_and_multiplies() -> None:
+    x, scale = torch.randn(2, 3, 5, 5), Scale()
+    assert torch.equal(scale(x), x)
+    nn.init.constant_(scale.weight, 3)
+    torch.testing.assert_close(scale(x), 3 * x)
 
 
-def test_scalars_do_what_they_say() -> None:
-    x = torch.randn(2, 3, 5, 5)
-    shift, scale, layer = Shift(), ScaleShift(), ShiftedConv2d(3, 4, 1, stride=1, padding=0)
-    with torch.no_grad():
-        shift.bias.fill_(0.5)
-        scale.bias.fill_(0.5)
-        scale.weight.fill_(3)
-        layer.shift.fill_(0.5)
-    torch.testing.assert_close(shift(x), x + 0.5)
-    torch.testing.assert_close(scale(x), 3 * x + 0.5)
-    torch.testing.assert_close(layer(x), F.conv2d(x + 0.5, layer.weight))
+@pytest.mark.parametrize(("kernel", "stride", "size"), [(1, 1, 9), (3, 1, 9), (7, 2, 5), (3, 2, 5), (1, 2, 5)])
+def test_convolutions_keep_the_size_and_have_a_bias_only_without_a_norm(kernel: int, stride: int, size: int) -> None:
+    for normalization in ("batch", "none"):
+        layer = conv(3, 4, kernel, stride=stride, normalization=normalization)  # type: ignore[arg-type]
+        assert layer(torch.randn(1, 3, 9, 9)).shape == (1, 4, size, size)
+        assert (layer.bias is None) == (normalization == "batch")
 
 
 @pytest.mark.parametrize("normalization", ["batch", "none"])

@@ -105,7 +105,8 @@ def test_agrees_with_torchs_counter(make: Callable[[], nn.Module], shape: tuple[
 def test_published_counts_of_resnet50() -> None:
     # torchvision publishes 25.6 million parameters and 4.09 GFLOPS, which counts a multiplication and addition as one.
     with torch.device("meta"):
-        found = summary(models.resnet50(), torch.zeros(1, 3, 224, 224))
+        model, x = models.resnet50(), torch.zeros(1, 3, 224, 224)
+    found = summary(model, x)
     assert found.parameters == 25_557_032
     assert round(found.flops / 2e9, 2) == 4.09
     assert found.activation_bytes > 0
@@ -283,7 +284,7 @@ def test_models_that_fail_are_told_with_shapes_and_cause() -> None:
 
 
 def test_a_recurrent_layer_that_fails_is_told_likewise() -> None:
-    with pytest.raises(ModelError, match="could not be run on the example inputs(.|\n)*TypeError"):
+    with pytest.raises(ModelError, match=r"could not be run on the example inputs(.|\n)*TypeError"):
         summary(nn.LSTM(3, 4), {"values": torch.zeros(2, 3)})
 
 
