@@ -27,7 +27,7 @@ from harness import PROGRAMS, ChildError, is_installed, ratio, run_child, save, 
 
 FLOOR = "by hand, for speed"
 REFERENCE = "plain PyTorch"
-CLOSE = 0.03  # accuracies differ by initial weights, order and which 10,000 images are taken
+CLOSE = 0.05  # accuracies differ by how weights are initialised (He in mlkit), by order and by which images are taken
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,10 @@ class Composer:
                 lines += [] if override.key_or_group == "hydra.searchpath" else [override.input_line or ""]
             else:
                 lines += self._writable([override], base)
-        return lines, Path(str(base.hydra.sweep.dir))
+        folder = str(base.hydra.sweep.dir)
+        if not any(override.key_or_group == "hydra.sweep.dir" for override in parsed):
+            lines.append(f"hydra.sweep.dir={quoted(folder)}")  # it holds the time, which goes on
+        return lines, Path(folder)
 
     def options(self, group: str) -> list[str]:
         """Names that can be chosen in a group, from all folders and registrations."""

@@ -287,6 +287,8 @@ def _write_result(place: Path, config: Config, facts: Mapping[str, Any]) -> None
 
 def _draw(result: FitResult, place: Path) -> None:
     """The picture of the run; a failure to draw is no failure to train."""
+    if all(line.get("final") for line in result.history):  # stopped before the first epoch was over
+        return
     from mlkit.report import save_curves
 
     _attempt(lambda: save_curves(result.history, place / "curves.png"), "the picture could not be drawn")

@@ -60,7 +60,7 @@ def text_file(
         character.
 
     Raises:
-        DataError: the file cannot be read, or a split is too short for a window.
+        DataError: the file cannot be read, holds one character only, or a split is too short for a window.
         ConfigError: a size or a share that cannot be right.
 
     >>> import tempfile
@@ -76,11 +76,20 @@ def text_file(
     path = Path(path).expanduser()
     name = name or path.stem
     characters = _code_points(read_text(path, encoding=encoding))
+    if len(characters) < 10 * context:
+        raise DataError(
+            "the text is too short for windows of this length",
+            received=f"{path}: {len(characters):,} characters",
+            allowed=f"at least {10 * context:,} for data.context={context}",
+            todo=f"take a longer text, or data.context={max(1, len(characters) // 10)}",
+        )
     borders = borders_of(len(characters), val_fraction=val_fraction, test_fraction=test_fraction)
     check_borders(name, borders, len(characters))
     tokens, vocabulary = _tokens(characters, borders[0])
-    splits = window_splits(name, tokens, borders, windowing, limit=limit, seed=seed)
     size = len(vocabulary)
+    if size < 2:
+        raise DataError(f"{path}: there is only one character", received=repr(vocabulary[0]), allowed="two or more")
+    splits = window_splits(name, tokens, borders, windowing, limit=limit, seed=seed)
     task = Task("next_token", "tokens", (context,), num_outputs=size, class_names=vocabulary, vocab_size=size)
     return DataBundle(
         name=name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
 import time
 import warnings
 import zipfile
@@ -91,7 +92,7 @@ def load(path: Path | str) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "the checkpoint holds something other than numbers and text, and was not loaded",
-            received=f"{path}: {str(error).splitlines()[0]}",
+            received=f"{path}: {_forbidden(error)}",
             allowed="a checkpoint written by mlkit, or a plain dictionary of tensors",
             todo="do not use files from sources that you do not trust",
         ) from None
@@ -106,6 +107,12 @@ def load(path: Path | str) -> dict[str, Any]:
     if "digest" in content and content.pop("digest") != digest(content):
         raise CheckpointError("the checkpoint is damaged", received=f"{path}: its content does not match its digest")
     return content
+
+
+def _forbidden(error: pickle.UnpicklingError) -> str:
+    """What of Python the file asks for, from torch's own message."""
+    found = re.search(r"GLOBAL (\S+)|class (\S+)", str(error))
+    return "not plain values" if found is None else f"asks for {(found[1] or found[2]).rstrip('.')}"
 
 
 def load_newest(folder: Path | str) -> tuple[dict[str, Any], Path, str | None]:
@@ -129,7 +136,7 @@ def load_newest(folder: Path | str) -> tuple[dict[str, Any], Path, str | None]:
         return content, folder / name, why
     raise CheckpointError(
         "no whole checkpoint to resume from",
-        received="; ".join(error.problems[0].received or error.problems[0].what for error in passed_over),
+        received="; ".join(f"{error.problems[0].what} ({error.problems[0].received})" for error in passed_over),
         todo="start again without resume=",
     )
 

@@ -44,7 +44,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: what a model keeps for itself must stay usable for training
             yield
     finally:
         for module, mode in modes.items():
@@ -78,7 +78,8 @@ def evaluate_model(
         for batch in batches.epoch(0):
             with precision():
                 output = forward(model, batch)
-            output = output.float()
+            if output.dtype in (torch.bfloat16, torch.float16):
+                output = output.float()
             loss.update(output, batch.targets)
             for metric in metrics:
                 metric.update(output, batch.targets)

@@ -61,4 +61,5 @@ MOMENTS = (
 
 def listeners(hooks: Sequence[Hook], moment: str) -> list[Callable[..., Any]]:
     """The bound methods of those hooks that override ``moment``, in order; an empty list costs the loop nothing."""
-    return [getattr(hook, moment) for hook in hooks if getattr(type(hook), moment, None) is not getattr(Hook, moment)]
+    left_alone = getattr(Hook, moment)
+    return [getattr(hook, moment) for hook in hooks if getattr(type(hook), moment, left_alone) is not left_alone]

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from mlkit.data.adapt import Examples, as_batches, infer_task
 from mlkit.data.batches import Augment, Batches, SplitBatches
 from mlkit.data.bundle import DataBundle
+from mlkit.data.loaders import LoaderBatches
 from mlkit.data.splits import Split
 from mlkit.runtime.keys import generator
 from mlkit.task import Task
@@ -39,19 +40,26 @@ def named_batches(
 ) -> tuple[Batches, dict[str, Batches], Task]:
     """The training batches, what is judged by split name, and what is known of the task.
 
-    Judged batches are in order and not augmented; ``"train"`` is left out where reading it again would not give the
-    same examples (a user's loader, which may augment).
+    Judged batches are in order and not augmented, as far as that is ours to decide: a user's loader keeps its ways.
     """
     if isinstance(data, DataBundle):
         bundle = data.to(device)
         training = SplitBatches(bundle.train, batch_size, shuffle=True, seed=seed, augment=augment)
-        judged: dict[str, Batches] = {name: _in_order(split, batch_size) for name, split in bundle.splits()}
-        return training, judged, bundle.task
+        return training, {name: _in_order(split, batch_size) for name, split in bundle.splits()}, bundle.task
     training_batches = as_batches(data, batch_size=batch_size, shuffle=True, seed=seed, device=device, augment=augment)
-    judged = {"train": as_batches(data, batch_size=batch_size, shuffle=False, seed=seed, device=device)}
+    judged: dict[str, Batches] = {"train": _unchanged(training_batches, seed=seed, device=device)}
     if val is not None:
         judged["val"] = as_batches(val, batch_size=batch_size, shuffle=False, seed=seed, device=device)
     return training_batches, judged, infer_task(training_batches)
+
+
+def _unchanged(batches: Batches, *, seed: int, device: torch.device) -> Batches:
+    """The same examples to judge: in order and without augmentation, as far as that is ours to decide."""
+    if isinstance(batches, SplitBatches):
+        return _in_order(batches.split, batches.batch_size)
+    if isinstance(batches, LoaderBatches):
+        return LoaderBatches(batches.loader, seed=seed, device=device)
+    return batches
 
 
 def _in_order(split: Split, batch_size: int) -> SplitBatches:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -116,6 +117,10 @@ def train(state: TrainState, plan: Plan, *, hooks: Sequence[Hook] = ()) -> None:
     on_step_start, on_gradients, on_step_end = (
         listeners(hooks, moment) for moment in ("on_step_start", "on_gradients", "on_step_end")
     )
+    # On a CPU the gradients of the step before are kept until the loss is seen to be finite, for the verdict if it is not;
+    # on a GPU they go first, to make room.
+    on_cpu = next((parameter.device.type == "cpu" for parameter in model.parameters()), True)
+    clear = partial(optimizer.zero_grad, set_to_none=True) if on_cpu else None
     running = RunningLoss(*state.extra.pop("running_loss", (0.0, 0)))
     started = time.perf_counter() - state.seconds
     while not _is_over(state, plan):
@@ -126,11 +131,12 @@ def train(state: TrainState, plan: Plan, *, hooks: Sequence[Hook] = ()) -> None:
             state.in_step = True
             for step_start in on_step_start:
                 step_start(state, window[0])
-            optimizer.zero_grad(set_to_none=True)
-            loss, count = backward(model, window, plan.step)
+            if clear is None:
+                optimizer.zero_grad(set_to_none=True)
+            loss, count = backward(model, window, plan.step, clear=clear)
             running.add(loss, count)
             if not math.isfinite(running.total):
-                raise nonfinite_error(state, window[-1], float(loss.item()))
+                raise nonfinite_error(state, window, float(loss.item()))
             if plan.clip_norm is not None:
                 clip_gradients(model, plan.clip_norm)
             for gradients in on_gradients:

@@ -5,7 +5,7 @@ Not here: noticing it (`mlkit.engine.loop`) or finding out why (`mlkit.debug`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -50,9 +50,8 @@ def first_bad_layer(model: nn.Module, batch: Batch) -> str | None:
         return hook
 
     buffers = {name: value.clone() for name, value in model.named_buffers()}
-    for name, module in model.named_modules():
-        if not any(module.children()):
-            handles.append(module.register_forward_hook(watch(name or "model")))
+    for name, module in model.named_modules():  # inner modules are heard before those that hold them
+        handles.append(module.register_forward_hook(watch(name or "model")))
     try:
         with torch.no_grad():
             forward(model, batch)
@@ -64,13 +63,17 @@ def first_bad_layer(model: nn.Module, batch: Batch) -> str | None:
     return found[0] if found else None
 
 
-def nonfinite_error(state: TrainState, batch: Batch, loss: float) -> NonFiniteLossError:
-    """The error that ends a run whose loss is no longer a number."""
+def nonfinite_error(state: TrainState, window: Sequence[Batch], loss: float) -> NonFiniteLossError:
+    """The error that ends a run whose loss is no longer a number.
+
+    Args:
+        state: as it was before the update.
+        window: the batches of the update.
+        loss: their loss.
+    """
     model = state.model
     bad_weights = [name for name, value in model.named_parameters() if not is_finite(value)]
-    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
-    gradient = float(torch.linalg.vector_norm(torch.stack(norms))) if norms else float("nan")
-    if not is_finite(batch.inputs) or not is_finite(batch.targets):
+    if not all(is_finite(batch.inputs) and is_finite(batch.targets) for batch in window):
         where, todo = (
             "the inputs or targets of this batch are non-finite",
             "clean the data: look for NaN and infinities",
@@ -79,12 +82,20 @@ def nonfinite_error(state: TrainState, batch: Batch, loss: float) -> NonFiniteLo
         where = f"weights are non-finite after the step before, first {bad_weights[0]}"
         todo = "lower the learning rate (optimizer.lr), or clip gradients (trainer.clip_norm=1)"
     else:
-        layer = first_bad_layer(model, batch)
+        layer = next(filter(None, (first_bad_layer(model, batch) for batch in window)), None)
         where = f"first bad layer: {layer}" if layer else "the model's output is finite: the loss itself overflows"
         todo = "lower the learning rate (optimizer.lr), or clip gradients (trainer.clip_norm=1)"
     return NonFiniteLossError(
         f"the loss became {loss} at step {state.step + 1}",
-        received=f"learning rate {state.learning_rate:g}, gradient norm {gradient:.3g}; {where}",
+        received=f"learning rate {state.learning_rate:g}, {_gradient_norm(model)}; {where}",
         allowed="a finite loss",
         todo=todo,
     )
+
+
+def _gradient_norm(model: nn.Module) -> str:
+    """The norm of the gradients that are there: on a CPU those of the step before, the last that were numbers."""
+    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
+    if not norms:
+        return "no gradient yet"
+    return f"gradient norm {float(torch.linalg.vector_norm(torch.stack(norms))):.3g}"

@@ -62,12 +62,14 @@ def choose_speed(
 
     Steps are forward, loss, backward and update on copies of the model; the model, its gradients, buffers and modes,
     the batch, the random generators and the number of threads are afterwards as before. Two copies exist at a time,
-    each with gradients and an optimiser's state (with Adam, together eight times the size of the weights). Hooks that the model carries are called in these steps, too.
+    each with gradients and an optimiser's state: with Adam they take eight times the memory of the weights. Hooks that
+    the model carries are called in these steps, too.
 
-    A candidate is dropped when it gains less than 10 %, when it fails, or when its first two steps, one before and one
-    after an update, are off from those of float32 with the same weights and seeds: losses by more than 1 % (bfloat16)
-    or 0.1 % (everything else), outputs by more than 5 % or 0.1 % (after the update 5 % in any case). Later steps are
-    not compared: where a regression is to be solved to more than bfloat16's two to three digits, take ``speed=off``.
+    More threads must gain 10 %, of steps below a millisecond 50 %. Any other candidate is dropped when it gains less
+    than 10 %, when it fails, or when its first two steps, one before and one after an update, are off from those of
+    float32 with the same weights and seeds: losses by more than 1 % (bfloat16) or 0.1 % (everything else), outputs by
+    more than 5 % or 0.1 % (after the update 5 % in any case). Later steps are not compared: where a regression is to be
+    solved to more than the two or three digits of bfloat16, take ``speed=off``.
 
     The search ends after 2 % of the expected run, at most 2 seconds or, of longer steps, a dozen; two first steps are
     always made, and what was begun is finished. A run too short for more gets PyTorch's own number of threads, or one

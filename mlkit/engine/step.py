@@ -5,6 +5,7 @@ Not here: which batches come (`mlkit.data.batches`) and when to stop (`mlkit.eng
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -65,27 +66,46 @@ def windows(batches: Iterable[Batch], size: int) -> Iterator[Sequence[Batch]]:
         yield window
 
 
-def backward(model: nn.Module, window: Sequence[Batch], step: StepFunction) -> tuple[Tensor, int]:
+def backward(
+    model: nn.Module, window: Sequence[Batch], step: StepFunction, *, clear: Callable[[], None] | None = None
+) -> tuple[Tensor, int]:
     """Leave in ``.grad`` the gradient of the mean loss over all examples of ``window``.
 
     Each batch is weighted by its share of the examples, so a ragged window gives exactly the gradient of the joined
-    batch. A non-finite loss is returned before any gradient is computed from it.
+    batch where the loss is a mean over examples (not over tokens of which some are left out, nor with class weights). On a CPU, where looking is free, a non-finite loss is returned before a gradient is computed from it.
+
+    Args:
+        model: what is trained.
+        window: the batches of one update.
+        step: loss of a batch.
+        clear: removes the gradients of the update before, once the first loss is known; None: they are gone already.
 
     Returns:
         The mean loss (detached, on the device) and the number of examples.
     """
     if len(window) == 1:
         loss = step(model, window[0])
-        loss.backward()  # type: ignore[no-untyped-call]
+        if not _is_known_bad(loss):
+            if clear is not None:
+                clear()
+            loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), len(window[0].targets)
     total = sum(len(batch.targets) for batch in window)
     mean: Tensor | None = None
     for batch in window:
         part = step(model, batch) * (len(batch.targets) / total)
+        if _is_known_bad(part):
+            return part.detach(), total
+        if clear is not None and mean is None:
+            clear()
         part.backward()  # type: ignore[no-untyped-call]
         mean = part.detach() if mean is None else mean + part.detach()
     assert mean is not None
     return mean, total
+
+
+def _is_known_bad(loss: Tensor) -> bool:
+    return loss.device.type == "cpu" and not math.isfinite(loss.item())
 
 
 def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:

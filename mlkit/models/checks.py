@@ -51,7 +51,7 @@ def probability(name: str, value: object) -> Problem | None:
 
 def choice(name: str, value: object, allowed: Collection[object]) -> Problem | None:
     """One of ``allowed``."""
-    if value in allowed:
+    if value in tuple(allowed):  # by equality: what is not hashable is no choice either
         return None
     return Problem(
         f"'{name}' is not a known choice",

@@ -91,7 +91,12 @@ def test_no_test_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "part"),
-    [("", "the file is empty"), ("short", "too short for a window"), (b"\xff\xfe\x00", "not utf-8 text")],
+    [
+        ("", "the file is empty"),
+        ("a" * 2000, "there is only one character"),
+        ("short", "too short for windows"),
+        (b"\xff\xfe\x00", "not utf-8 text"),
+    ],
 )
 def test_text_that_cannot_be_used_is_refused(tmp_path: Path, content: str | bytes, part: str) -> None:
     path = _file(tmp_path, content)

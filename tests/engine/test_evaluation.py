@@ -214,7 +214,6 @@ def test_inputs_by_name() -> None:
     assert found == pytest.approx(F.cross_entropy(model(x=split.inputs[0]), split.targets).item(), rel=1e-6)
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="evaluation runs in inference mode")
 def test_what_a_model_makes_while_it_is_judged_can_be_trained_with() -> None:
     class Positions(nn.Module):
         """Makes its table of positions when it is first needed, as rotary embeddings do."""

@@ -15,6 +15,7 @@ from mlkit.data.splits import Batch
 from mlkit.engine.step import StepFunction, backward, clip_gradients, forward, supervised, windows
 from mlkit.runtime.precision import autocast
 
+NAN, INF = float("nan"), float("inf")
 BFLOAT16 = partial(autocast, "bfloat16", "cpu")
 
 
@@ -168,6 +169,38 @@ def test_a_step_of_ones_own_is_used() -> None:
     x = joined([classes(4, 0), classes(2, 1)]).inputs[0]  # type: ignore[index]
     assert count == 6
     assert loss.item() == pytest.approx(model(x).square().mean().item() + 5, rel=1e-12)
+
+
+@pytest.mark.parametrize("losses", [[INF], [NAN], [NAN, 1.0], [1.0, -INF, 1.0]])
+def test_no_gradient_is_computed_from_a_loss_that_is_no_number(losses: list[float]) -> None:
+    model = network()
+    factors = iter(losses)
+
+    def step(model: nn.Module, batch: Batch) -> Tensor:
+        return forward(model, batch).square().mean() * next(factors)
+
+    loss, _ = backward(model, [classes(4, seed) for seed in range(len(losses))], step)
+    assert not torch.isfinite(loss)
+    assert all(torch.isfinite(gradient).all() for gradient in gradients(model))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_gradients_of_the_update_before_are_cleared_once_the_loss_is_known(count: int) -> None:
+    model, window = network(), [classes(4, seed) for seed in range(count)]
+    backward(model, window, supervised(F.cross_entropy))
+    expected = gradients(model)
+    calls: list[int] = []
+
+    def clear() -> None:
+        calls.append(1)
+        model.zero_grad(set_to_none=True)
+
+    backward(model, window, supervised(F.cross_entropy), clear=clear)
+    torch.testing.assert_close(gradients(model), expected, rtol=0, atol=0)
+    assert calls == [1]
+    backward(model, window, lambda model, batch: forward(model, batch).mean() * NAN, clear=clear)
+    torch.testing.assert_close(gradients(model), expected, rtol=0, atol=0)
+    assert calls == [1]
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 5.0, 50.0])

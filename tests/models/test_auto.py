@@ -89,7 +89,7 @@ def test_every_builtin_can_be_built_with_every_option_of_its_own(name: str) -> N
 def test_options_reach_the_factory() -> None:
     model = build("auto", TABLE, hidden=(7,), activation="tanh")
     assert isinstance(model, MLP)
-    assert [table.num_embeddings for table in model.embeddings] == [9, 16]  # type: ignore[misc]
+    assert [table.num_embeddings for table in model.embeddings] == [9, 16]
     assert isinstance(model.get_submodule("hidden.0.activation"), nn.Tanh)
 
 

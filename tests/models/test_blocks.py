@@ -25,7 +25,7 @@ def test_scale_starts_as_nothing_and_multiplies() -> None:
 @pytest.mark.parametrize(("kernel", "stride", "size"), [(1, 1, 9), (3, 1, 9), (7, 2, 5), (3, 2, 5), (1, 2, 5)])
 def test_convolutions_keep_the_size_and_have_a_bias_only_without_a_norm(kernel: int, stride: int, size: int) -> None:
     for normalization in ("batch", "none"):
-        layer = conv(3, 4, kernel, stride=stride, normalization=normalization)  # type: ignore[arg-type]
+        layer = conv(3, 4, kernel, stride=stride, normalization=normalization)
         assert layer(torch.randn(1, 3, 9, 9)).shape == (1, 4, size, size)
         assert (layer.bias is None) == (normalization == "batch")
 

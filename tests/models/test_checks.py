@@ -74,6 +74,10 @@ def test_a_choice_guesses_what_was_meant() -> None:
     assert problem.todo == "did you mean 'relu'?"
 
 
+def test_a_list_is_no_choice() -> None:
+    assert choice("activation", ["relu"], {"relu": 1}) is not None
+
+
 def test_all_problems_are_raised_together() -> None:
     with pytest.raises(ConfigError) as caught:
         refuse(count("a", 0), None, probability("b", 2))

@@ -57,7 +57,7 @@ def test_normalization_stands_before_the_activation(normalization: str, kind: ty
 
 def test_initialisation_follows_the_activation() -> None:
     for activation in ("relu", "gelu", "tanh"):
-        model = mlp(300, 4, hidden=(200, 100), activation=activation, seed=0)  # type: ignore[arg-type]
+        model = mlp(300, 4, hidden=(200, 100), activation=activation, seed=0)
         for layer in (model.get_submodule("hidden.0.linear"), model.get_submodule("hidden.1.linear")):
             fan_in, fan_out = fans(layer)
             expected = 2 / (fan_in + fan_out) if activation == "tanh" else 2 / fan_in
@@ -69,7 +69,7 @@ def test_initialisation_follows_the_activation() -> None:
 def test_embeddings_join_the_numbers() -> None:
     model = mlp(3, 2, cardinalities=(5, 40), seed=0)
     widths = [embedding_dim(5), embedding_dim(40)]
-    assert [(table.num_embeddings, table.embedding_dim) for table in model.embeddings] == [  # type: ignore[misc]
+    assert [(table.num_embeddings, table.embedding_dim) for table in model.embeddings] == [
         (5, widths[0]),
         (40, widths[1]),
     ]

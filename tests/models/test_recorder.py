@@ -121,7 +121,7 @@ def test_recurrent_flops_agree_with_the_same_network_of_cells(kind: type[nn.RNNB
     ],
 )
 def test_recurrent_flops_of_deep_and_wide_layers(options: dict[str, int], weights: int) -> None:
-    layer = nn.LSTM(5, 7, batch_first=True, **options)  # type: ignore[arg-type]
+    layer = nn.LSTM(5, 7, batch_first=True, **options)
     assert sum(record(layer, lambda: layer(torch.zeros(3, 11, 5))).flops.values()) == 2 * weights * 33
 
 
@@ -187,7 +187,7 @@ def test_everything_is_put_back(fails: bool) -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
-    draws = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())  # type: ignore[index, union-attr]
+    draws = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
     attention, grad = torch.backends.mha.get_fastpath_enabled(), torch.is_grad_enabled()
     if fails:
         with pytest.raises(ValueError, match="broken"):
@@ -208,7 +208,7 @@ def test_everything_is_put_back(fails: bool) -> None:
     assert model.cache is None
     assert torch.equal(x, x_before)
     assert [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in model.modules()] == hooks
-    after = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())  # type: ignore[index, union-attr]
+    after = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
     assert torch.equal(after[0], draws[0])
     assert after[1:] == draws[1:]
     assert (torch.backends.mha.get_fastpath_enabled(), torch.is_grad_enabled()) == (attention, grad)
