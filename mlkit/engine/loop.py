@@ -117,8 +117,8 @@ def train(state: TrainState, plan: Plan, *, hooks: Sequence[Hook] = ()) -> None:
     on_step_start, on_gradients, on_step_end = (
         listeners(hooks, moment) for moment in ("on_step_start", "on_gradients", "on_step_end")
     )
-    # On a CPU the gradients of the step before are kept until the loss is seen to be finite, for the verdict if it is not;
-    # on a GPU they go first, to make room.
+    # On a CPU the gradients of the step before are kept until the loss is seen to be finite, for the verdict if it is
+    # not; on a GPU they go first, to make room.
     on_cpu = next((parameter.device.type == "cpu" for parameter in model.parameters()), True)
     clear = partial(optimizer.zero_grad, set_to_none=True) if on_cpu else None
     running = RunningLoss(*state.extra.pop("running_loss", (0.0, 0)))

@@ -72,7 +72,8 @@ def backward(
     """Leave in ``.grad`` the gradient of the mean loss over all examples of ``window``.
 
     Each batch is weighted by its share of the examples, so a ragged window gives exactly the gradient of the joined
-    batch where the loss is a mean over examples (not over tokens of which some are left out, nor with class weights). On a CPU, where looking is free, a non-finite loss is returned before a gradient is computed from it.
+    batch where the loss is a mean over examples (not over tokens of which some are left out, nor with class weights).
+    On a CPU, where looking is free, a non-finite loss is returned before a gradient is computed from it.
 
     Args:
         model: what is trained.

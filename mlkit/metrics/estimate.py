@@ -17,7 +17,7 @@ class Estimate:
         low: lower end of the interval; None when there is none.
         high: upper end.
         count: number of independent examples behind it.
-        method: how the interval was made ("wilson", "normal", "bootstrap", …), or why there is none.
+        method: how the interval was made ("wilson", "student", "delong", …), or why there is none.
     """
 
     value: float

@@ -76,7 +76,7 @@ class CrossEntropy:
     def per_example(self, output: Tensor, target: Tensor) -> Tensor:
         return self._loss(output, target, "none")
 
-    def weights(self, target: Tensor) -> Tensor:
+    def terms(self, target: Tensor) -> Tensor:
         """1 for each example that counts, 0 for the others, ``(N,)``."""
         if target.is_floating_point() or target.ndim > 1:
             return torch.ones(len(target), device=target.device)
@@ -125,9 +125,9 @@ class TokenCrossEntropy:
 
     def per_example(self, output: Tensor, target: Tensor) -> Tensor:
         losses = self._loss(output, target, "none").view(target.shape)
-        return losses.sum(1) / self.weights(target).clamp(min=1)
+        return losses.sum(1) / self.terms(target).clamp(min=1)
 
-    def weights(self, target: Tensor) -> Tensor:
+    def terms(self, target: Tensor) -> Tensor:
         """Number of each example's tokens that count, ``(N,)``."""
         return (target.long() != IGNORED).sum(1)
 

@@ -117,9 +117,9 @@ class Loss:
 
     Args:
         loss_fn: ``loss_fn(output, target)`` is the mean over a batch; with a method ``per_example(output, target)``
-            of shape ``(N,)``, as the losses of `loss_for` have it, the mean gets an interval. A method
-            ``weights(target)``, also ``(N,)``, says how many terms stand behind each example's loss: the mean is then
-            over terms, such as tokens, as it is in training.
+            of shape ``(N,)``, as the losses of `loss_for` have it, the mean gets an interval. With a method
+            ``terms(target)`` beside it, also ``(N,)``, which says how many terms each example's loss is the mean of,
+            the mean is over terms, such as tokens, as it is in training.
         name: name in tables and files.
     """
 
@@ -129,7 +129,7 @@ class Loss:
         self.name = name
         self.loss_fn = loss_fn
         self.per_example: LossFunction | None = getattr(loss_fn, "per_example", None)
-        self.weights: Callable[[Tensor], Tensor] | None = getattr(loss_fn, "weights", None)
+        self.terms: Callable[[Tensor], Tensor] | None = getattr(loss_fn, "terms", None) if self.per_example else None
         self.ratio = Ratio()
 
     def reset(self) -> None:
@@ -145,8 +145,8 @@ class Loss:
                 allowed=f"({count},), one loss an example" if self.per_example else "(), the mean over the batch",
                 todo=None if self.per_example else 'leave reduction="mean", or take the mean over all other axes',
             )
-        weights = torch.ones_like(losses).expand(count) if self.weights is None else self.weights(target)
-        self.ratio.add(wide(losses).expand(count) * weights, weights)
+        terms = torch.ones_like(losses).expand(count) if self.terms is None else self.terms(target)
+        self.ratio.add(wide(losses).expand(count) * terms, terms)
 
     def compute(self) -> Estimate:
         mean, variance, count = self.ratio.read(self.name)

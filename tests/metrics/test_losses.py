@@ -70,13 +70,13 @@ def test_probabilities_in_double_go_with_single_logits() -> None:
     assert CrossEntropy(3)(torch.zeros(1, 3), target).item() == pytest.approx(math.log(3))
 
 
-def test_classes_marked_as_not_counting_count_neither_in_the_mean_nor_in_the_weights() -> None:
+def test_classes_marked_as_not_counting_count_neither_in_the_mean_nor_as_terms() -> None:
     logits, target, loss = normal(5, 3), torch.tensor([0, -100, 2, -100, 1]), CrossEntropy(3)
     counted = target >= 0
     torch.testing.assert_close(loss(logits, target), loss(logits[counted], target[counted]))
-    assert loss.weights(target).tolist() == [1, 0, 1, 0, 1]
+    assert loss.terms(target).tolist() == [1, 0, 1, 0, 1]
     assert loss.per_example(logits, target)[~counted].tolist() == [0.0, 0.0]
-    assert loss.weights(torch.full((5, 3), 1 / 3)).tolist() == [1] * 5
+    assert loss.terms(torch.full((5, 3), 1 / 3)).tolist() == [1] * 5
 
 
 @pytest.mark.parametrize("size", [1e4, 1e30])
@@ -143,16 +143,16 @@ def test_tokens_have_torchs_cross_entropy(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_tokens_to_leave_out_leave_mean_and_weights_right(smoothing: float) -> None:
+def test_tokens_to_leave_out_leave_mean_and_terms_right(smoothing: float) -> None:
     logits, loss = normal(3, 4, 5), TokenCrossEntropy(5, smoothing)
     target = torch.tensor([[1, 2, -100, -100], [0, 3, 4, -100], [-100, -100, -100, -100]])
     counted = target >= 0
     expected = F.cross_entropy(logits[counted], target[counted], label_smoothing=smoothing)
     torch.testing.assert_close(loss(logits, target), expected)
-    each, weights = loss.per_example(logits, target), loss.weights(target)
-    assert weights.tolist() == [2, 3, 0]
+    each, terms = loss.per_example(logits, target), loss.terms(target)
+    assert terms.tolist() == [2, 3, 0]
     assert each[2] == 0
-    torch.testing.assert_close((each * weights).sum() / weights.sum(), expected)
+    torch.testing.assert_close((each * terms).sum() / terms.sum(), expected)
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0, float("nan")])

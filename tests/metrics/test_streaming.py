@@ -327,13 +327,13 @@ class MeanOfNothing:
         return self.per_example(output, target).mean()
 
     def per_example(self, output: Tensor, target: Tensor) -> Tensor:
-        return (output * target).sum(1) / self.weights(target)
+        return (output * target).sum(1) / self.terms(target)
 
-    def weights(self, target: Tensor) -> Tensor:
+    def terms(self, target: Tensor) -> Tensor:
         return target.sum(1)
 
 
-def test_an_example_without_weight_may_have_no_loss() -> None:
+def test_an_example_without_a_term_may_have_no_loss() -> None:
     target = torch.tensor([[1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
     loss = fed(Loss(MeanOfNothing()), torch.tensor([[3.0, 5.0], [7.0, 7.0], [4.0, 9.0]]), target).compute()
     assert loss.value == pytest.approx((3 + 5 + 4) / 3)
