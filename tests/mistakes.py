@@ -9,7 +9,6 @@ import contextlib
 import io
 import os
 import pickle
-import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -162,7 +161,7 @@ MISTAKES = [
     ),
     Mistake("Combinations", "a GPU that is not there", ["trainer.device=cuda:99"], "trainer.device"),
     Mistake("Combinations", "a time that is none", ["trainer.max_time=soon"], "for example trainer.max_time=10m"),
-    Mistake("Combinations", "a metric of another task", ["trainer.metrics=[acuracy]"], "did you mean 'accuracy'?"),
+    Mistake("Combinations", "a misspelt metric", ["trainer.metrics=[acuracy]"], "did you mean 'accuracy'?"),
     Mistake("Combinations", "an unknown augmentation", ["data.augment=[flop]"], "did you mean 'flip'?"),
     Mistake("Combinations", "crops of tables", ["data=wine", "data.augment=[crop]", *FAST], "does not fit the data"),
     Mistake(
@@ -371,9 +370,8 @@ def page() -> str:
             lines += ["", f"## {group}"]
         code, message = told(mistake)
         shown = " ".join(argument for argument in mistake.arguments if argument not in FAST)
-        message = re.sub(r"\n(?=\n)", "", message.strip())
         lines += ["", f"**{mistake.what[0].upper()}{mistake.what[1:]}** (exit code {code})", "", "```text"]
-        lines += [f"$ python -m mlkit.train {shown}", *message.splitlines(), "```"]
+        lines += [f"$ python -m mlkit.train {shown}", *message.strip().splitlines(), "```"]
     return "\n".join(lines) + "\n"
 
 
