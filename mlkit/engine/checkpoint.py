@@ -10,6 +10,7 @@ import hashlib
 import os
 import pickle
 import re
+import shutil
 import time
 import warnings
 import zipfile
@@ -62,9 +63,16 @@ def save(path: Path | str, content: Mapping[str, Any]) -> None:
     except (OSError, RuntimeError) as error:
         raise CheckpointError(
             "the checkpoint could not be written",
-            received=f"{path}: {error}",
+            received=f"{path}: {_why_unwritten(path, error)}",
             todo="make room or choose another folder; the checkpoint before this one is untouched",
         ) from error
+
+
+def _why_unwritten(path: Path, error: OSError | RuntimeError) -> str:
+    """The system's reason; torch's writer has none of use, and what it stumbles over is a full disk."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"writing stopped, with {shutil.disk_usage(path.parent).free // 1024:,} KiB free on the disk"
 
 
 def _keep_previous(path: Path) -> None:
