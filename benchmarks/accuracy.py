@@ -107,9 +107,8 @@ def show(experiments: dict[str, dict[str, object]]) -> None:
         mean, spread = entry["mean"], entry["spread"]
         print(f"{name:<24} {entry['metric']:<14} {mean:.4f} ± {spread:.4f}   goal {entry['goal']}", flush=True)
         for one in entry["runs"]:  # type: ignore[attr-defined]
-            print(
-                f"  seed {one['seed']}: {one.get('value')}, {one.get('epochs')} epochs, {one['wall_seconds']} s, {one.get('speed')}"
-            )
+            facts = (one.get("value"), f"{one.get('epochs')} epochs", f"{one['wall_seconds']} s", one.get("speed"))
+            print(f"  seed {one['seed']}:", *facts, flush=True)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def killed_once(folder: Path, after: float) -> dict[str, object]:
-    """Start a run, kill it after some seconds, and resume it; where it was killed, and how often it had to be started."""
+    """Start a run, kill it after some seconds, and resume it: where that was, and how the second start ended."""
     with start(*SETTINGS, f"hydra.run.dir={folder}") as process:
         time.sleep(after)
         process.kill()

@@ -62,7 +62,7 @@ class SmallResNetModel:
     tasks: ClassVar[tuple[str, ...]] = ONE_ANSWER
     name: str = setting("resnet20", "model")
     shortcut: Literal["pad", "projection"] = setting("pad", "how a block passes on its input where the size changes")
-    normalization: Literal["batch", "none"] = setting("batch", "none trains without, by a careful start (Fixup)")
+    normalization: Literal["batch", "none"] = setting("batch", "none trains without, by a careful start (SkipInit)")
     zero_init_residual: bool = setting(False, "start every block as its shortcut")
 
 
@@ -76,7 +76,7 @@ class LargeResNetModel:
     small_input: bool | None = setting(
         None, "3x3 stem for small images; by default when below 64 pixels", example="true"
     )
-    normalization: Literal["batch", "none"] = setting("batch", "none trains without, by a careful start (Fixup)")
+    normalization: Literal["batch", "none"] = setting("batch", "none trains without, by a careful start (SkipInit)")
     zero_init_residual: bool = setting(False, "start every block as its shortcut")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 the run failed, 2 the settings cannot be right, 130 interrupted (143 by SIGTERM).
     """
+    before, warnings.formatwarning = warnings.formatwarning, _note
     try:
         return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
     except MlkitError as error:
@@ -36,6 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
+    finally:
+        warnings.formatwarning = before
+
+
+def _note(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    """A warning that is meant for people as a note, without the place in the code that it came from."""
+    if category is UserWarning:
+        return f"note: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def report_error(error: MlkitError) -> int:

@@ -137,6 +137,12 @@ def _model_fits(config: Config) -> Iterator[Problem]:
             received=f"model.bidirectional=true data={config.data.name}",
             todo="leave model.bidirectional out",
         )
+    if getattr(model, "pooling", "last") == "mean" and kind == "next_token":
+        yield Problem(
+            "there is one answer a step, so nothing is pooled",
+            received=f"model.pooling=mean data={config.data.name}",
+            todo="leave model.pooling out",
+        )
 
 
 def fitting_models(config: Config) -> list[str]:

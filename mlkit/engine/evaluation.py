@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mlkit.data.batches import Batches
 from mlkit.engine.step import LossFunction, forward
 from mlkit.metrics.estimate import Estimate
+from mlkit.metrics.streaming import Loss
 
 
 class StreamingMetric(Protocol):
@@ -71,7 +72,7 @@ def evaluate_model(
     Returns:
         Metric name to `Estimate`; ``"loss"`` first.
     """
-    loss = _LossTotal(loss_fn)
+    loss = Loss(loss_fn)
     for metric in metrics:
         metric.reset()
     with evaluation_mode(model):
@@ -84,40 +85,6 @@ def evaluate_model(
             for metric in metrics:
                 metric.update(output, batch.targets)
     return {"loss": loss.compute(), **{metric.name: metric.compute() for metric in metrics}}
-
-
-class _LossTotal:
-    """Mean loss weighted by examples, with a normal interval where losses of single examples are known."""
-
-    def __init__(self, loss_fn: LossFunction) -> None:
-        self.loss_fn = loss_fn
-        self.per_example: Callable[[Tensor, Tensor], Tensor] | None = getattr(loss_fn, "per_example", None)
-        self.sums: Tensor | None = None  # sum and sum of squares, float64, on the device
-        self.count = 0
-
-    def update(self, output: Tensor, target: Tensor) -> None:
-        count = len(target)
-        if self.per_example is not None:
-            losses = self.per_example(output, target).double()
-            sums = torch.stack([losses.sum(), losses.square().sum()])
-        else:
-            total = self.loss_fn(output, target).double() * count
-            sums = torch.stack([total, total.new_tensor(float("nan"))])
-        self.sums = sums if self.sums is None else self.sums + sums
-        self.count += count
-
-    def compute(self) -> Estimate:
-        if self.sums is None:
-            return Estimate(float("nan"), method="no examples")
-        total, squares = self.sums.tolist()
-        mean = total / self.count
-        if self.per_example is None:
-            return Estimate(mean, count=self.count, method="none: the loss of single examples is not known")
-        if self.count < 2:
-            return Estimate(mean, count=self.count, method="none: a single example")
-        variance = max(squares / self.count - mean**2, 0.0) * self.count / (self.count - 1)
-        half = 1.959964 * (variance / self.count) ** 0.5
-        return Estimate(mean, mean - half, mean + half, self.count, "normal")
 
 
 def values(metrics: Mapping[str, Estimate]) -> dict[str, float]:

@@ -139,6 +139,7 @@ class _Search:
     budget: float = 0.0
     chosen: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -158,7 +159,8 @@ class _Search:
         self.timings[name] = seconds
 
     def result(self) -> Speed:
-        reason = "; ".join([", ".join(self.chosen), *self.refused])
+        late = [f"no time to try {' or '.join(self.untried)}"] if self.untried else []
+        reason = "; ".join([", ".join(self.chosen), *self.refused, *late])
         return replace(self.best.speed, reason=f"speed: {reason}", timings=self.timings)
 
 
@@ -226,7 +228,7 @@ def _try_bfloat16(search: _Search, place: str) -> None:
 def _try(search: _Search, name: str, **change: bool | str) -> bool:
     """Take the best setting with ``change`` where that is faster and its losses agree; say what came of it."""
     if not search.has_time():
-        search.refused.append(f"{name} not tried, the time for measuring is over")
+        search.untried.append(name)
         return False
     speed = replace(search.best.speed, **change)  # type: ignore[arg-type]
     try:

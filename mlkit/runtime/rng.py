@@ -31,7 +31,7 @@ def capture() -> dict[str, Any]:
     """
     version, words, gauss = random.getstate()
     state: dict[str, Any] = {
-        "python": {"version": version, "words": torch.tensor(words), "gauss": gauss},
+        "python": {"version": version, "words": torch.tensor(words, device="cpu"), "gauss": gauss},
         "numpy": _to_tensors(np.random.get_state(legacy=False)),
         "torch": torch.get_rng_state(),
     }
