@@ -102,7 +102,7 @@ class TensorSplit:
         return self.targets.device
 
     def gather(self, index: Tensor) -> Batch:
-        inputs = tuple(x.index_select(0, index) for x in self.inputs)
+        inputs = tuple([x.index_select(0, index) for x in self.inputs])
         if self.prepare is not None:
             inputs = self.prepare(inputs)
         return Batch(inputs, self.targets.index_select(0, index))

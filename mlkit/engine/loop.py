@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 import torch
@@ -19,7 +18,7 @@ from mlkit.data.batches import Batches
 from mlkit.engine.hooks import Hook, listeners
 from mlkit.engine.nonfinite import nonfinite_error
 from mlkit.engine.state import SplitMetrics, TrainState
-from mlkit.engine.step import StepFunction, backward, clip_gradients, windows
+from mlkit.engine.step import StepFunction, backward, clip_gradients, gradient_clearer, windows
 
 # On a GPU reading the loss waits for the device, so it is read once in this many steps; on a CPU it is free.
 STEPS_BETWEEN_READS = 50
@@ -75,24 +74,23 @@ class RunningLoss:
 
     def add(self, loss: Tensor, count: int) -> None:
         """Take note of a batch's mean loss; on a CPU it is read at once."""
+        if loss.device.type == "cpu":
+            self.total += loss.item() * count
+            self.count += count
+            return
         self.unread.append((loss, count))
-        if loss.device.type == "cpu" or len(self.unread) >= STEPS_BETWEEN_READS:
+        if len(self.unread) >= STEPS_BETWEEN_READS:
             self.read()
 
     def read(self) -> float:
         """The mean so far; waits for the device."""
         if self.unread:
-            values = [self.unread[0][0].item()] if len(self.unread) == 1 else _read_together(self.unread)
+            values: list[float] = torch.stack([loss for loss, _ in self.unread]).tolist()
             for value, (_, count) in zip(values, self.unread, strict=True):
                 self.total += value * count
                 self.count += count
             self.unread.clear()
         return self.total / max(self.count, 1)
-
-
-def _read_together(unread: Sequence[tuple[Tensor, int]]) -> list[float]:
-    values: list[float] = torch.stack([loss for loss, _ in unread]).tolist()
-    return values
 
 
 def train(state: TrainState, plan: Plan, *, hooks: Sequence[Hook] = ()) -> None:
@@ -120,20 +118,20 @@ def train(state: TrainState, plan: Plan, *, hooks: Sequence[Hook] = ()) -> None:
     # On a CPU the gradients of the step before are kept until the loss is seen to be finite, for the verdict if it is
     # not; on a GPU they go first, to make room.
     on_cpu = next((parameter.device.type == "cpu" for parameter in model.parameters()), True)
-    clear = partial(optimizer.zero_grad, set_to_none=True) if on_cpu else None
     running = RunningLoss(*state.extra.pop("running_loss", (0.0, 0)))
     started = time.perf_counter() - state.seconds
     while not _is_over(state, plan):
         for epoch_start in listeners(hooks, "on_epoch_start"):
             epoch_start(state)
         model.train()
+        clear = gradient_clearer(optimizer)
         for window in windows(plan.batches.epoch(state.epoch, start=state.batch), plan.accumulate):
             state.in_step = True
             for step_start in on_step_start:
                 step_start(state, window[0])
-            if clear is None:
-                optimizer.zero_grad(set_to_none=True)
-            loss, count = backward(model, window, plan.step, clear=clear)
+            if not on_cpu:
+                clear()
+            loss, count = backward(model, window, plan.step, clear=clear if on_cpu else None)
             running.add(loss, count)
             if not math.isfinite(running.total):
                 raise nonfinite_error(state, window, float(loss.item()))

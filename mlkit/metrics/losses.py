@@ -85,7 +85,8 @@ class CrossEntropy:
     def _loss(self, output: Tensor, target: Tensor, reduction: str) -> Tensor:
         if self.num_classes == 2 and output.shape in ((len(target),), (len(target), 1)):
             output, target = two_logits(output), _of_two_classes(target)
-        if output.ndim != 2 or output.shape[1] != self.num_classes or len(output) != len(target):
+        shape = output.shape
+        if len(shape) != 2 or shape[1] != self.num_classes or shape[0] != len(target):
             raise _wrong_output(output, target, f"({len(target)}, {self.num_classes})" + self._or_one_logit(target))
         try:
             return F.cross_entropy(output, target, reduction=reduction, label_smoothing=self.label_smoothing)
