@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mlkit.errors import ConfigError
@@ -32,3 +34,15 @@ def test_our_names_cannot_be_taken_but_the_users_can_be_replaced() -> None:
 def test_register_refuses_an_unknown_kind() -> None:
     with pytest.raises(ConfigError, match="unknown kind"):
         register("x", kind="optimiser")  # type: ignore[call-overload]
+
+
+def test_an_installed_package_offers_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "offered_package.py").write_text("def offered(num_outputs):\n    return num_outputs\n")
+    info = tmp_path / "offered-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offered\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[mlkit.model]\noffered_net = offered_package:offered\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry("model", {})
+    assert "offered_net" in registry.added()
+    assert registry.get("offered_net")(3) == 3
