@@ -42,7 +42,6 @@ TARGET = 1.05
 BY_HAND = "by hand"
 
 
-
 class Seconds(NamedTuple):
     """A point in time, or a difference of two."""
 
@@ -285,7 +284,9 @@ def main() -> None:
     )
     reached = figures["mlkit"]["ratio"]["median"]
     print(f"\nmlkit: {reached:.3f}, target at most {TARGET}: {'reached' if reached <= TARGET else 'missed'}")
-    save("loop_overhead", "loop_overhead", {"rounds": options.rounds, "steps": STEPS, "target": TARGET, "rows": figures})
+    save(
+        "loop_overhead", "loop_overhead", {"rounds": options.rounds, "steps": STEPS, "target": TARGET, "rows": figures}
+    )
 
 
 if __name__ == "__main__":

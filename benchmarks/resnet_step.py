@@ -1,9 +1,9 @@
 """Seconds a training step of ResNet-18 on 32x32 images: what speed="auto" finds, against Lightning's defaults.
 
 Claim: at least twice as fast as Lightning's default (float32) on a CPU with bfloat16 instructions. The same model
-(`mlkit.models.resnet18`, 10 classes, batch 64, Adam, random images) is trained by mlkit with speed="auto",
-by a plain PyTorch loop and by Lightning with its default precision. They take turns in one process; a visit is some
-steps, of which the first two are not counted.
+(`mlkit.models.resnet18`, 10 classes, batch 64, Adam, random images) is trained by mlkit with speed="auto", by
+a plain PyTorch loop and by Lightning with its default precision. They take turns in one process; a visit is some steps,
+of which the first two are not counted. What measuring the speed took is in the result file.
 
 Run: python benchmarks/resnet_step.py [--rounds 5] [--threads 1]
 Without --threads all start from PyTorch's own number; speed="auto" may choose another.
@@ -16,19 +16,21 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
 import torch
 from harness import is_installed, ratio, save, show, spread, summary
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from mlkit import models
+from mlkit.data.splits import Batch
 from mlkit.engine.fit import fit
 from mlkit.engine.hooks import Hook
 from mlkit.engine.optimizers import make_optimizer
 from mlkit.engine.speed import Speed, choose_speed
-from mlkit.data.splits import Batch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 BATCH = 64
 WARM = 2
@@ -92,7 +94,7 @@ def plain(x: Tensor, y: Tensor) -> Visit:
             F.cross_entropy(model(x[part]), y[part]).backward()
             optimizer.step()
             times.append(time.perf_counter())
-        return [after - before for before, after in zip(times, times[1:], strict=False)]
+        return [after - before for before, after in pairwise(times)]
 
     return visit
 
@@ -129,7 +131,7 @@ def with_lightning(x: Tensor, y: Tensor) -> Visit:
             max_epochs=1, limit_train_batches=steps, accelerator="cpu", callbacks=[clock], **off
         )
         trainer.fit(module, loader)
-        return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
+        return [after - before for before, after in pairwise(clock.times)]
 
     return visit
 
@@ -172,8 +174,7 @@ def main() -> None:
         for name in [*list(visits)[turn:], *list(visits)[:turn]]:
             found[name].append(median(visits[name](options.steps)[WARM:]))
     rows: dict[str, Any] = {
-        name: {"seconds": summary(values), "times_faster": ratio(values, found[AUTO])}
-        for name, values in found.items()
+        name: {"seconds": summary(values), "times_faster": ratio(values, found[AUTO])} for name, values in found.items()
     }
     show(
         f"a step of ResNet-18, 64 images of 32x32, median of {options.rounds} rounds [quartiles]",

@@ -408,7 +408,8 @@ class Counted(nn.Module):
 @pytest.mark.parametrize("seconds", [0.0, 0.003, 0.12])
 @pytest.mark.parametrize("expected_steps", [0, 1, 5])
 def test_short_runs_make_the_first_steps_and_no_more(seconds: float, expected_steps: int) -> None:
-    speed = chosen(Counted(seconds), expected_steps=expected_steps, cores=4)
+    with threads(1):
+        speed = chosen(Counted(seconds), expected_steps=expected_steps, cores=4)
     assert Counted.calls == 2
     assert (speed.channels_last, speed.precision) == (False, "float32")
     if seconds == 0.12:
