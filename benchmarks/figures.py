@@ -12,9 +12,11 @@ from typing import Any
 
 from harness import RESULTS, spread
 
+from mlkit.engine.speed_settings import in_threads
+
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
-Rows = dict[str, dict[str, Any]]
+NO_PEERS = ("by hand, for speed", "Lightning, its defaults")
 Cell = Callable[[dict[str, Any]], str]
 
 # result file: title, and the columns of its table
@@ -47,27 +49,54 @@ TABLES: dict[str, tuple[str, dict[str, Cell]]] = {
 
 
 def main() -> None:
-    text = README.read_text()
-    before, _, rest = text.partition(BEGIN)
+    results = {name: json.loads(path.read_text()) for name in TABLES if (path := RESULTS / f"{name}.json").exists()}
+    machines = {machine(result) for name in results for result in results[name].values()}
+    lines = ["", *claims(results), ""]
+    if len(machines) == 1:
+        lines += [f"Measured on {machines.pop()}.", ""]
+    for name, by_key in results.items():
+        for key, result in by_key.items():
+            lines += section(name, key, result, with_machine=bool(machines))
+    before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    lines = [line for name in TABLES for line in section(name)]
-    README.write_text(before + BEGIN + "\n".join(["", *lines, ""]) + END + after)
+    README.write_text(before + BEGIN + "\n".join(lines) + END + after)
 
 
-def section(name: str) -> Iterator[str]:
-    """Every table of a result file."""
-    path = RESULTS / f"{name}.json"
+def claims(results: dict[str, Any]) -> Iterator[str]:
+    """One line for each thing that the project claims."""
+    yield "| claim | found |"
+    yield "| --- | --- |"
+    if "startup" in results:
+        rows = results["startup"]["startup"]["rows"]
+        found = rows["python -m mlkit.train --help"]["ratio"]["median"]
+        yield f"| `--help`: at most 1.25 times `import torch, hydra` | {found:.2f} |"
+    if "loop_overhead" in results:
+        rows = results["loop_overhead"]["loop_overhead"]["rows"]
+        found, hooks = (rows[name]["ratio"]["median"] for name in ("mlkit", "mlkit, 5 hooks"))
+        yield f"| loop: at most 1.05 times the loop by hand | {found:.3f}; with 5 hooks {hooks:.3f} |"
+    for key, result in results.get("whole_run", {}).items():
+        peers = sorted((row for row in result["rows"].items() if row[0] not in NO_PEERS), key=order("whole_run"))
+        place = [name for name, _ in peers].index("mlkit.fit") + 1
+        yield f"| whole run, {key}: `mlkit.fit` is the first of all | number {place} of {len(peers)} |"
+    for key, result in results.get("resnet_step", {}).items():
+        lightning = result["rows"].get("Lightning, defaults")
+        if lightning:
+            found = spread(lightning["times_faster"])
+            yield f"| ResNet-18 step, {key}: at least 2 times faster than Lightning's default | {found} |"
+
+
+def section(name: str, key: str, result: dict[str, Any], *, with_machine: bool) -> Iterator[str]:
+    """One table of a result file."""
     title, columns = TABLES[name]
-    for key, result in (json.loads(path.read_text()) if path.exists() else {}).items():
-        yield f"### {title}" + (f": {key}" if key != name else "")
-        yield ""
-        yield circumstances(result)
-        yield ""
-        yield f"| | {' | '.join(columns)} |"
-        yield f"| --- |{' ---: |' * len(columns)}"
-        for row, figures in sorted(result["rows"].items(), key=order(name)):
-            yield f"| {row} | {' | '.join(cell(figures) for cell in columns.values())} |"
-        yield ""
+    yield f"### {title}" + (f": {key}" if key != name else "")
+    yield ""
+    yield circumstances(result) + (f" {machine(result)}." if with_machine else "")
+    yield ""
+    yield f"| | {' | '.join(columns)} |"
+    yield f"| --- |{' ---: |' * len(columns)}"
+    for row, figures in sorted(result["rows"].items(), key=order(name)):
+        yield f"| {row} | {' | '.join(cell(figures) for cell in columns.values())} |"
+    yield ""
 
 
 def order(name: str) -> Callable[[tuple[str, dict[str, Any]]], float]:
@@ -75,18 +104,22 @@ def order(name: str) -> Callable[[tuple[str, dict[str, Any]]], float]:
     return lambda item: item[1]["ratio"]["median"] if name in ("loop_overhead", "whole_run") else 0.0
 
 
-def circumstances(result: dict[str, Any]) -> str:
-    hardware, packages = result["hardware"], result["packages"]
+def machine(result: dict[str, Any]) -> str:
+    """Hardware and versions in a line."""
+    hardware = result["hardware"]
     parts = [
-        result["measured"][:10],
         f"{hardware['cpu']}, {hardware['cores']} cores" + (", bfloat16" if hardware["cpu_bfloat16"] else ""),
         f"Python {hardware['versions']['python']}",
-        *(f"{name} {version}" for name, version in packages.items()),
-        f"{result['rounds']} rounds",
-        f"load average {result['load_average'][0]}",
+        *(f"{name} {version}" for name, version in result["packages"].items()),
     ]
+    return ", ".join(parts)
+
+
+def circumstances(result: dict[str, Any]) -> str:
+    parts = [result["measured"][:10], f"{result['rounds']} rounds", f"load average {result['load_average'][0]}"]
     if "speed" in result:
-        parts.append(f"mlkit: {result['speed']['reason'].removeprefix('speed: ')}; others: {result['threads']} threads")
+        chosen = result["speed"]["reason"].removeprefix("speed: ")
+        parts.append(f"mlkit: {chosen}; others: {in_threads(result['threads'])}")
     return ", ".join(parts) + "."
 
 
