@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from mlkit.config import build, run_folder
-from mlkit.config.resume import flat, resumed_config
+from mlkit.config.resume import resumed_config
 from mlkit.config.schema import Config
 from mlkit.config.show import Header
 from mlkit.data.bundle import DataBundle
@@ -32,6 +32,7 @@ from mlkit.metrics.losses import loss_for
 from mlkit.runtime.device import resolve_device
 from mlkit.runtime.files import write_json
 from mlkit.runtime.hardware import describe
+from mlkit.runtime.nested import dotted
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _settled(values: Mapping[str, Any]) -> Config:
     """The settings checked; those of a run to resume come from its folder."""
     if values.get("resume") is None:
         return Config.from_dict(values)
-    changes = {name: value for name, value in flat(values) if name != "resume"}
+    changes = {name: value for name, value in dotted(values).items() if name != "resume"}
     config, problems = resumed_config(str(values["resume"]), changes)
     if problems:
         raise ConfigError(problems)
@@ -273,7 +274,7 @@ def _trackers(config: Config, place: Path, data: DataBundle) -> list[Hook]:
 
 def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted name; what was left alone (null) is left out."""
-    return {name: value for name, value in flat(settings) if value is not None}
+    return {name: value for name, value in dotted(settings).items() if value is not None}
 
 
 def _write_result(place: Path, config: Config, facts: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ Not here: the state of the training, which stands in the checkpoint (`mlkit.engi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +60,6 @@ def resumed_config(folder: Path | str, changes: Mapping[str, Any]) -> tuple[Conf
             Problem("the run was started with plugins, which a file cannot bring in", f"plugins=[{named}]", todo=todo)
         ]
     return config, problems + found
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested values by dotted name."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _may_change(name: str) -> bool:

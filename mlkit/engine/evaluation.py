@@ -7,36 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mlkit.data.batches import Batches
 from mlkit.engine.step import LossFunction, forward
 from mlkit.metrics.estimate import Estimate
-from mlkit.metrics.streaming import Loss
-
-
-class StreamingMetric(Protocol):
-    """What evaluation needs of a metric; see `mlkit.metrics`."""
-
-    @property
-    def name(self) -> str:
-        """Name in tables and files."""
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger value is better."""
-
-    def reset(self) -> None:
-        """Forget everything."""
-
-    def update(self, output: Tensor, target: Tensor) -> None:
-        """Take in a batch."""
-
-    def compute(self) -> Estimate:
-        """The value so far."""
+from mlkit.metrics.streaming import Loss, StreamingMetric
 
 
 @contextmanager

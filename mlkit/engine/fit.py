@@ -19,7 +19,7 @@ from mlkit.data.batches import Augment, Batches, SplitBatches
 from mlkit.engine import checkpoint
 from mlkit.engine.best import Best
 from mlkit.engine.checkpoint import Checkpoints
-from mlkit.engine.evaluation import StreamingMetric, evaluate_model
+from mlkit.engine.evaluation import evaluate_model
 from mlkit.engine.hooks import Hook, listeners
 from mlkit.engine.inputs import HeldOut, TrainingData, fingerprint_of, named_batches, sample_of
 from mlkit.engine.interruption import stop_after_step
@@ -35,6 +35,7 @@ from mlkit.engine.step import LossFunction, StepFunction
 from mlkit.errors import CheckpointError, ConfigError, NonFiniteLossError
 from mlkit.metrics import for_task
 from mlkit.metrics.losses import loss_for
+from mlkit.metrics.streaming import StreamingMetric
 from mlkit.runtime import rng
 from mlkit.runtime.device import resolve_device
 from mlkit.runtime.keys import derive_seed
@@ -121,8 +122,11 @@ def fit(
     state.batches_per_epoch, state.max_epochs, state.max_steps = len(training), max_epochs, planned
     watched = _after_each_epoch(judged, seed=seed)
     best = Best(_monitored(monitor, watched), metrics=measured, keep=restore_best)
-    about: dict[str, Any] = {"fingerprint": fingerprint_of(data), "device": where.type}
-    about["batches_per_epoch"] = len(training)
+    about: dict[str, Any] = {
+        "fingerprint": fingerprint_of(data),
+        "device": where.type,
+        "batches_per_epoch": len(training),
+    }
     with rng.preserved():
         rng.seed_everything(derive_seed(seed, "fit"))
         before = _resumed(state, folder, about) if resume else {}

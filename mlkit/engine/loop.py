@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from mlkit.data.batches import Batches
+from mlkit.engine import schedules
+from mlkit.engine.evaluation import values
 from mlkit.engine.hooks import Hook, listeners
 from mlkit.engine.nonfinite import nonfinite_error
 from mlkit.engine.state import SplitMetrics, TrainState
@@ -140,7 +142,7 @@ def train(state: TrainState, plan: Plan, *, hooks: Sequence[Hook] = ()) -> None:
             for gradients in on_gradients:
                 gradients(state)
             if plan.schedule is not None:
-                _set_learning_rate(optimizer, plan.schedule(state.step))
+                schedules.apply(plan.schedule, optimizer, state.step)
             optimizer.step()
             state.step += 1
             state.batch += len(window)
@@ -172,11 +174,6 @@ def _is_over(state: TrainState, plan: Plan) -> bool:
     return plan.max_epochs is not None and state.epoch >= plan.max_epochs
 
 
-def _set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-
-
 def _finish_epoch(state: TrainState, plan: Plan, hooks: Sequence[Hook], running_loss: float) -> None:
     """Evaluate, write the history and tell the hooks; what was trained on comes first."""
     state.history.append({"step": state.step, "epoch": state.epoch, "split": "running", "loss": running_loss})
@@ -192,5 +189,4 @@ def record(state: TrainState, split: str, metrics: SplitMetrics, *, final: bool 
     """Take an evaluation into the state; those of whole splits at the end of a run are marked as final."""
     state.metrics[split] = metrics
     where = {"step": state.step, "epoch": state.epoch, "split": split}
-    values = {name: estimate.value for name, estimate in metrics.items()}
-    state.history.append({**where, **({"final": True} if final else {}), **values})
+    state.history.append({**where, **({"final": True} if final else {}), **values(metrics)})

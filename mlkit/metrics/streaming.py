@@ -14,20 +14,13 @@ from torch import Tensor
 from mlkit.errors import DataError, ModelError
 from mlkit.metrics.estimate import Estimate
 from mlkit.metrics.intervals import student, undefined
+from mlkit.metrics.objectives import Directed
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
-class Metric(Protocol):
-    """A metric fed by batches. `update` never waits for the device; `compute` does, once."""
-
-    @property
-    def name(self) -> str:
-        """Name in tables and files."""
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger value is better."""
+class StreamingMetric(Directed, Protocol):
+    """What evaluation needs of a metric. `update` never waits for the device; `compute` does, once."""
 
     def reset(self) -> None:
         """Forget everything."""
@@ -41,6 +34,10 @@ class Metric(Protocol):
         Raises:
             DataError: there was no example.
         """
+
+
+class Metric(StreamingMetric, Protocol):
+    """A metric of ours, which also shows what it has gathered."""
 
     def state(self) -> Mapping[str, Tensor]:
         """What was gathered so far, on the device: sums, or one row an example."""

@@ -15,6 +15,7 @@ from mlkit.engine.state import SplitMetrics
 from mlkit.errors import ConfigError
 from mlkit.metrics.estimate import Estimate
 from mlkit.metrics.objectives import direction
+from mlkit.runtime.nested import dotted
 from mlkit.task import Task
 
 
@@ -95,22 +96,10 @@ def evidence_of(
         max_steps=state.max_steps,
         learning_rate=float(group.get("initial_lr", group["lr"])),
         task=task,
-        settings=None if settings is None else flat(settings),
+        settings=None if settings is None else dotted(settings),
         overrides=overrides,
         folder=folder,
     )
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name, values as they are.
-
-    >>> flat({"optimizer": {"lr": 0.1}, "seed": 0})
-    {'optimizer.lr': 0.1, 'seed': 0}
-    """
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found.update(flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value})
-    return found
 
 
 def clearly_better(a: Estimate, b: Estimate, name: str) -> bool:

@@ -5,9 +5,10 @@ Not here: the lines themselves, which `mlkit.tracking.metrics_file` writes as th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+from mlkit.runtime.nested import dotted
 
 PLACE = ("step", "epoch", "split", "final")
 """What says where a line belongs; everything else in it is a value."""
@@ -32,21 +33,11 @@ def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def finite(values: Mapping[str, float]) -> dict[str, float]:
-    """Those of ``values`` that are numbers; not every service takes NaN."""
-    return {name: value for name, value in values.items() if math.isfinite(value)}
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
+def flat(settings: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
     """Nested settings as one level of dotted names with plain values.
 
     >>> flat({"optimizer": {"lr": 0.1, "betas": (0.9, 0.99)}, "name": None})
     {'optimizer.lr': 0.1, 'optimizer.betas': '(0.9, 0.99)', 'name': 'None'}
     """
-    found: dict[str, bool | int | float | str] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found.update(flat(value, f"{prefix}{name}."))
-        else:
-            found[f"{prefix}{name}"] = value if isinstance(value, (bool, int, float, str)) else str(value)
-    return found
+    plain = (bool, int, float, str)
+    return {name: value if isinstance(value, plain) else str(value) for name, value in dotted(settings).items()}

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from mlkit.config import run_folder
-from mlkit.config.resume import CHANGEABLE, flat, resumed_config
+from mlkit.config.resume import CHANGEABLE, resumed_config
 from mlkit.config.schema import Config
 from mlkit.config.settings import settings_of
+from mlkit.runtime.nested import dotted
 
 
 @pytest.fixture
@@ -39,6 +40,6 @@ def test_a_changed_value_is_checked_like_any_other(folder: Path) -> None:
 
 
 def test_what_may_be_changed_exists() -> None:
-    known = {name for name, _ in flat(Config().to_dict())}
+    known = set(dotted(Config().to_dict()))
     for name in CHANGEABLE:
         assert name in known or name in settings_of(Config), name

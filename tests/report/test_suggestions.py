@@ -12,7 +12,7 @@ from mlkit.engine.state import SplitMetrics
 from mlkit.metrics.estimate import Estimate
 from mlkit.metrics.intervals import wilson
 from mlkit.report import Evidence, suggest
-from mlkit.report.evidence import flat
+from mlkit.runtime.nested import dotted
 from mlkit.task import Task
 
 DIGITS = Task("classification", "image", (1, 8, 8), num_outputs=10)
@@ -32,7 +32,7 @@ def _rates(train: tuple[int, int], val: tuple[int, int], **other: tuple[int, int
 @cache
 def _settings(run: tuple[str, ...]) -> dict[str, Any]:
     """The settings of a command with these overrides; fails where it could not be run."""
-    return flat(Config.from_overrides(run).to_dict())
+    return dotted(Config.from_overrides(run).to_dict())
 
 
 def _evidence(
