@@ -6,7 +6,6 @@ Not here: how the settings are composed (`mlkit.config.compose`) and the command
 from __future__ import annotations
 
 import datetime
-import math
 import os
 import sys
 import warnings
@@ -21,6 +20,7 @@ from mlkit.config import build, run_folder
 from mlkit.config.resume import resumed_config
 from mlkit.config.schema import Config
 from mlkit.config.show import Header
+from mlkit.data.batches import SplitBatches
 from mlkit.data.bundle import DataBundle
 from mlkit.engine.fit import fit, planned_steps
 from mlkit.engine.hooks import Hook
@@ -161,9 +161,11 @@ def _fit(
         warnings.warn("the run was stopped before its first checkpoint; it starts from the beginning", stacklevel=4)
     device = resolve_device(trainer.device)
     model.to(device)  # before the optimiser, which looks at where the parameters are
-    batches = math.ceil(len(data.train) / trainer.batch_size)
     total = planned_steps(
-        batches, max_epochs=trainer.max_epochs, max_steps=trainer.max_steps, accumulate=trainer.accumulate
+        len(SplitBatches(data.train, trainer.batch_size, shuffle=True)),
+        max_epochs=trainer.max_epochs,
+        max_steps=trainer.max_steps,
+        accumulate=trainer.accumulate,
     )
     result = fit(
         model,

@@ -91,3 +91,13 @@ def test_the_result_is_readable(tmp_path: Path) -> None:
     assert "completed" in str(result)
     assert "<table>" in result._repr_html_()
     assert isinstance(result.model, nn.Module)
+
+
+def test_the_schedule_ends_with_the_run_when_a_left_over_example_joins_the_last_batch(tmp_path: Path) -> None:
+    examples = len(mlkit.data.load("blobs").train)
+    trainer = {**FAST["trainer"], "max_epochs": 4, "batch_size": examples - 1}  # type: ignore[dict-item]
+    result = run(
+        {**FAST, "trainer": trainer, "schedule": {"name": "linear"}, "optimizer": {"lr": 1.0}}, folder=tmp_path / "run"
+    )
+    assert result.fit.state.step == 4
+    assert result.fit.state.learning_rate == pytest.approx(1 / 4)
