@@ -41,7 +41,7 @@ EXPERIMENTS: dict[str, tuple[str, float, list[str], str]] = {
     "resnet20_cifar10_jpeg": (
         "accuracy",
         0.0,
-        ["trainer.max_epochs=6"],
+        ["trainer.max_epochs=4"],
         "0.9125 ResNet-20, 200 epochs, original pixels (He et al. 2016)",
     ),
 }

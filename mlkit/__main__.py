@@ -11,7 +11,10 @@ from importlib import import_module
 
 from mlkit.errors import did_you_mean
 
-COMMANDS = {"train": ("mlkit.config.command", "train a model from settings")}
+COMMANDS = {
+    "train": ("mlkit.config.command", "train a model from settings"),
+    "watch": ("mlkit.debug.command", "run any PyTorch program and find what is wrong with its training"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

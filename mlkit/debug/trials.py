@@ -1,0 +1,117 @@
+"""What would have happened? A trial is a copy of the program that goes on with one change and reports its losses.
+
+Not here: the forking (`mlkit.debug.experiment`), and what is concluded (`mlkit.debug.diagnose`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mlkit.debug import experiment
+from mlkit.debug.trace import tensors_in
+
+if TYPE_CHECKING:
+    from mlkit.debug.session import Session
+
+Kind = Literal["nothing", "lr", "weight_decay", "momentum", "clip", "clear", "train-mode", "same-batch"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change to a running program.
+
+    Args:
+        kind: what is changed: ``lr`` multiplies every learning rate by `value`; ``weight_decay`` and ``momentum``
+            are set to it; ``clip`` limits the total gradient norm to it; ``clear`` clears gradients before the first
+            backward after each step; ``train-mode`` puts models in training mode after each step; ``same-batch`` gives
+            the loader's same batch again and again.
+        value: see there.
+        steps: losses to report.
+        seconds: wall time after which it reports what it has.
+    """
+
+    kind: Kind = "nothing"
+    value: float = 0.0
+    steps: int = 60
+    seconds: float = 3.0
+
+    @property
+    def name(self) -> str:
+        """``lr*0.1``, ``weight_decay=0``, ``same-batch``."""
+        if self.kind == "lr":
+            return f"lr*{self.value:g}"
+        return f"{self.kind}={self.value:g}" if self.kind in ("weight_decay", "momentum", "clip") else self.kind
+
+
+class Trial:
+    """In the trial's own process: makes the change, collects the losses, and ends the process with them."""
+
+    def __init__(self, change: object, session: Session) -> None:
+        assert isinstance(change, Change)
+        self.change = change
+        self._begin = time.perf_counter()
+        self._losses: list[float] = []
+        self._restore: list[tuple[dict[str, Any], str, Any]] = []
+        self._fresh = True
+        self._batch: object = None
+        self._session = session
+
+    def before_backward(self, tensors: object) -> None:
+        """Collect a loss; clear gradients where that is the change."""
+        every = tensors_in(tensors)
+        if every and every[0].numel() == 1:
+            self._losses.append(float(every[0].detach()))
+        spent = time.perf_counter() - self._begin
+        if len(self._losses) > self.change.steps or spent > self.change.seconds:
+            self.finish()
+        if self.change.kind == "clear" and self._fresh:
+            for optimizer in self._session.optimizers.live():
+                for tensor in _parameters(optimizer):
+                    tensor.grad = None
+        self._fresh = False
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        """Change what the step is taken with."""
+        if self.change.kind in ("lr", "weight_decay", "momentum"):
+            for group in optimizer.param_groups:
+                if self.change.kind in group:
+                    old = group[self.change.kind]
+                    self._restore.append((group, self.change.kind, old))
+                    group[self.change.kind] = old * self.change.value if self.change.kind == "lr" else self.change.value
+        elif self.change.kind == "clip":
+            gradients = [tensor.grad for tensor in _parameters(optimizer) if tensor.grad is not None]
+            if gradients:
+                norm = torch.stack(torch._foreach_norm(gradients)).norm()
+                torch._foreach_mul_(gradients, min(1.0, self.change.value / (float(norm) + 1e-12)))
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        """Put settings back, so that schedules go on from their own."""
+        for group, name, old in self._restore:
+            group[name] = old
+        self._restore = []
+        self._fresh = True
+        if self.change.kind == "train-mode":
+            for module in self._session.modules.models():
+                module.train()
+
+    def batch(self, batch: object) -> object:
+        """The batch to train on instead of the one that was fetched."""
+        if self.change.kind != "same-batch":
+            return batch
+        if self._batch is None:
+            self._batch = batch
+        return self._batch
+
+    def finish(self) -> None:
+        """Send the losses and end this process."""
+        experiment.finish(experiment.own_writer(), ({"losses": self._losses}, None))
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [tensor for group in optimizer.param_groups for tensor in group["params"]]
