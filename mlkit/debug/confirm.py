@@ -5,27 +5,122 @@ Not here: how a trial runs (`mlkit.debug.trials`, `mlkit.debug.experiment`) and 
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mlkit.debug import curves
+from mlkit.debug.facts import Facts
+from mlkit.debug.schedules import play_schedules
 from mlkit.debug.symptom import symptom_of
 from mlkit.debug.trials import Change
 
 if TYPE_CHECKING:
     from mlkit.debug.session import Session
 
-STEPS = 60
+STEPS = 120
+SECONDS = 6.0
+"""Wall time of all trials of a program together."""
+
+# Findings that are waiting for a trial, or that a trial may sharpen: they do not make one needless.
+_OPEN = (
+    "step.learning-rate-too-high",
+    "step.learning-rate-too-low",
+    "step.oscillating",
+    "step.regularisation-dominates",
+    "loss.reduction-scale",
+    "loss.mismatched-task",
+    "loss.starts-far-from-chance",
+    "numeric.exploding-gradient",
+)
 
 
 def confirm(session: Session) -> None:
     """Run the trials that the symptom calls for, within the budget; their losses go to ``facts.trials``."""
     facts = session.facts
-    kind = symptom_of(facts)
-    if kind in (None, "falls", "crashes") or session.parked is None or not session.parked.is_open:
+    play_schedules(session)
+    if session.parked is None or not session.parked.is_open:
         return
-    factors = (0.1, 0.01, 0.001) if kind in ("explodes", "goes-up") else (10.0, 100.0, 0.1)
-    changes = [Change("nothing", steps=STEPS), *(Change("lr", factor, steps=STEPS) for factor in factors)]
-    for change in changes:
+    if is_explained(facts):
+        return
+    kind = symptom_of(facts)
+    deadline = time.perf_counter() + SECONDS
+    if kind == "falls" and _may_rise_on_one_batch(facts):
+        run_trial(session, Change("lr", 0.0, steps=12, seconds=0.6))
+        _note_same_batch(facts)
+        kind = symptom_of(facts)
+    if kind in (None, "falls", "too-good", "crashes"):
+        return
+    plan = changes(facts, kind)
+    control = next(plan)
+    run_trial(session, control)
+    for change in plan:
+        if time.perf_counter() > deadline - 0.2:
+            facts.skipped.append((f"trial {change.name}", f"the {SECONDS:.0f} s of trials are spent"))
+            continue
         run_trial(session, change)
+
+
+def changes(facts: Facts, kind: str) -> Iterator[Change]:
+    """The control, then the changes that may cure a symptom, the likeliest first; stops once the answer is clear."""
+    losses = curves.series(facts)
+    steps = max(curves.ENOUGH, min(STEPS, len(losses)))
+    seconds = SECONDS / 5
+    yield Change("nothing", steps=steps, seconds=seconds)
+    found = facts.trials.get("nothing")
+    got = found.get("losses") if found else None
+    held = curves.optimizers(facts)
+    decay = max((curves.setting(one, "weight_decay") for one in held), default=0.0)
+    if kind in ("plateaus", "slow", "goes-up") and decay > 1e-3:
+        yield Change("weight_decay", 0.0, steps=steps, seconds=seconds)
+        told = curves.trial(facts, "weight_decay=0")
+        floor = curves.floor(facts)
+        if told is not None and floor is not None and told.is_cured(floor, times=3):
+            return
+    if isinstance(got, list) and len(got) < curves.ENOUGH:
+        return
+    if kind in ("explodes", "goes-up"):
+        yield from (Change("lr", factor, steps=steps, seconds=seconds) for factor in (0.1, 0.01, 0.001))
+        if facts.probe("train/gradient_growth"):
+            yield Change("clip", 1.0, steps=steps, seconds=seconds)
+    elif kind == "oscillates":
+        yield Change("lr", 0.1, steps=steps, seconds=seconds)
+        if any(curves.setting(one, "momentum") > 0.5 for one in held):
+            yield Change("momentum", 0.0, steps=steps, seconds=seconds)
+        yield Change("lr", 0.01, steps=steps, seconds=seconds)
+    else:
+        fell = losses[0] - min(losses) > 0.02 * abs(losses[0])
+        factors = (0.1, 10.0, 100.0, 0.01) if fell or max(losses) > 1.5 * abs(losses[0]) else (100.0, 10.0, 1000.0, 0.1)
+        for factor in factors:
+            yield Change("lr", factor, steps=steps, seconds=seconds)
+
+
+def is_explained(facts: Facts) -> bool:
+    """Whether a property has already proven what is wrong, so that no trial is needed to find it."""
+    from mlkit.debug.diagnose import findings
+
+    return any(
+        one.severity == "error" and one.code not in _OPEN and not one.code.startswith(("metric.", "data."))
+        for one in findings(facts)
+    )
+
+
+def _may_rise_on_one_batch(facts: Facts) -> bool:
+    losses = curves.series(facts)
+    if len(losses) < 30 or curves.rises(losses) < 0.25 or curves.roughness(losses) < 0.01:
+        return False
+    batches = {one.batch for one in facts.calls if one.led_to_backward}
+    loaded = any(one.role == "train" and (one.length or 0) > (one.batch_size or 1) for one in facts.loaders.values())
+    return not loaded and len(batches) < 2
+
+
+def _note_same_batch(facts: Facts) -> None:
+    told = facts.trials.get("lr*0")
+    losses = told.get("losses") if told else None
+    if isinstance(losses, list) and len(losses) >= 4 and all(map(math.isfinite, losses)):
+        width = max(losses) - min(losses)
+        facts.trials["lr*0"] = {**(told or {}), "is_same_batch": width <= 1e-4 * (abs(losses[0]) + 1e-12)}
 
 
 def run_trial(session: Session, change: Change) -> None:
@@ -36,5 +131,5 @@ def run_trial(session: Session, change: Change) -> None:
     outcome = parked.trial(change, seconds=change.seconds + 1.0)
     if outcome.problem is not None:
         session.facts.skipped.append((f"trial {change.name}", outcome.problem))
-    elif isinstance(outcome.value, dict):
+    if isinstance(outcome.value, dict):
         session.facts.trials[change.name] = outcome.value

@@ -151,6 +151,7 @@ def _bound_memory() -> None:
 
 
 _writer: int | None = None
+_so_far: Callable[[], object] | None = None
 
 
 def _guard(event: str, arguments: tuple[object, ...]) -> None:
@@ -164,7 +165,8 @@ def _guard(event: str, arguments: tuple[object, ...]) -> None:
         return
     act = f"{event} {arguments[0] if arguments else ''}"
     if _writer is not None:
-        finish(_writer, (None, f"the program would have left a mark: {act}"))
+        value = _so_far() if _so_far is not None else None
+        finish(_writer, (value, f"the program would have left a mark: {act}"))
     os._exit(3)
 
 
@@ -181,6 +183,12 @@ def answers_through(writer: int) -> None:
     """In a child: where `finish` is to send what it has when an act is refused."""
     global _writer
     _writer = writer
+
+
+def tell_when_refused(function: Callable[[], object]) -> None:
+    """In a child: what to send beside the problem when an act is refused."""
+    global _so_far
+    _so_far = function
 
 
 def finish(writer: int, answer: tuple[object, str | None]) -> NoReturn:

@@ -129,6 +129,7 @@ class StepFacts:
         forwards: training calls of a model since then.
         cleared: whether its gradients were cleared (or found to be None or zero) since its previous step.
         cleared_sites: lines that cleared them since then, in order, with "before" or "after" the last backward.
+        cleared_after: of each of those lines, how many backward calls had come since the previous step by then.
         clipped: clips of its gradients since then: (site, max_norm, total norm before, was after the last backward).
         gradients: parameter key -> norm of its gradient; None for no gradient.
         weights: parameter key -> norm before the step.
@@ -147,6 +148,7 @@ class StepFacts:
     forwards: int
     cleared: bool
     cleared_sites: list[tuple[Site | None, str]] = field(default_factory=list)
+    cleared_after: list[int] = field(default_factory=list)
     clipped: list[tuple[Site | None, float, float, bool]] = field(default_factory=list)
     gradients: dict[int, float | None] = field(default_factory=dict)
     weights: dict[int, float] = field(default_factory=dict)
@@ -253,6 +255,7 @@ class LoaderFacts:
         workers: worker processes.
         passes: how often an iteration began, with the step of each.
         role: "train" when its batches are followed by backward, "eval" when not; None while unknown.
+        stack: the user's lines that led to its construction, innermost first.
     """
 
     key: int
@@ -266,6 +269,7 @@ class LoaderFacts:
     workers: int = 0
     passes: list[int] = field(default_factory=list)
     role: Literal["train", "eval"] | None = None
+    stack: tuple[Site, ...] = ()
 
 
 @dataclass
@@ -360,11 +364,13 @@ class ErrorFacts:
         kind: class name.
         message: text.
         site: innermost user line.
-        library_site: innermost line, for the record.
         op: name of the torch function that raised, with the shapes and dtypes it was given; None where none did.
-        module: name of the module in whose forward it was raised.
-        inputs: "float32 (32, 400)" of each tensor given to that function.
+        module, module_kind, module_settings: the module in whose forward it was raised: name, class, its settings.
+        module_site: the line that made that module.
+        inputs: (dtype, shape) of each tensor given to that function, parameters left out.
+        highest: the largest of the whole numbers given to it.
         shapes: the way to it: (module name, kind, shapes in, shapes out), in order.
+        memory: (what, bytes) of what takes the memory, largest first.
     """
 
     kind: str
@@ -374,8 +380,11 @@ class ErrorFacts:
     module: str | None = None
     module_kind: str | None = None
     module_settings: str = ""
-    inputs: list[str] = field(default_factory=list)
+    module_site: Site | None = None
+    inputs: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    highest: int | None = None
     shapes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    memory: list[tuple[str, int]] = field(default_factory=list)
 
 
 @dataclass

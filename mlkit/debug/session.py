@@ -19,6 +19,7 @@ from mlkit.debug import experiment
 from mlkit.debug.facts import CallFacts, Facts
 from mlkit.debug.observe.backward import BackwardWatch
 from mlkit.debug.observe.crash import error_facts
+from mlkit.debug.observe.data import DataWatch
 from mlkit.debug.observe.functions import FunctionWatch
 from mlkit.debug.observe.loaders import LoaderWatch
 from mlkit.debug.observe.modules import ModuleWatch
@@ -80,9 +81,11 @@ class Session:
         self.weights = WeightWatch(self)
         self.rolls = RollWatch(self)
         self.structure = StructureWatch(self)
+        self.data = DataWatch(self)
         self._scenes: set[str] = set()
         self._places: set[tuple[str, int, int]] = set()
         self._evaluation: tuple[Call, CallFacts] | None = None
+        self._evaluations = 0
         self._is_compiled = False
         self._tracing = False  # what is_tracing is outside of `quietly`
         self._quiet = 0
@@ -96,6 +99,7 @@ class Session:
             self.facts.skipped.append(("probes and trials", "switched off"))
         for watch in (self.backward, self.optimizers, self.loaders, self.schedulers, self.weights, self.structure):
             watch.start(self._patches)
+        self.data.start(self._patches)
         self.modules.watch(self._patches)
         self._patches.around(torch, "compile", self._around_compile)
         self.modules.start()
@@ -119,6 +123,7 @@ class Session:
         self.modules.stop()
         self.optimizers.stop()
         self.structure.stop()
+        self.data.stop()
         self._patches.undo()
 
     def _around_compile(self, original: Any) -> Any:
@@ -167,6 +172,11 @@ class Session:
         return self.facts.total_steps
 
     @property
+    def awaits_evaluation(self) -> bool:
+        """Whether an evaluation is still to be looked at: the first, and the first on other data than training's."""
+        return not {"eval", "validation"} <= self._scenes
+
+    @property
     def is_detailed(self) -> bool:
         return self.facts.total_steps - self.facts.phases[-1] < self._window
 
@@ -186,7 +196,7 @@ class Session:
 
     def before_call(self, module: nn.Module) -> None:
         """The user's code is about to call a module."""
-        if self.trial is not None or "eval" in self._scenes:
+        if self.trial is not None or not self.awaits_evaluation:
             return
         if self._evaluation is None and self._is_second_call(module):
             self._evaluation = self.backward.pending[-1]
@@ -219,14 +229,14 @@ class Session:
             if call.grad_enabled:
                 self.backward.pending.append((call, note))
                 del self.backward.pending[:-16]
-            elif self._evaluation is None and self.step > 0 and "eval" not in self._scenes:
+            elif self._evaluation is None and self.step > 0 and self.awaits_evaluation:
                 self._evaluation = (call, note)
             for since in self.optimizers.since():
                 since.forwards += call.training
 
     def evaluation_may_begin(self) -> None:
         """Evaluation mode was set, or a pass over another loader began: look closely until the first one is over."""
-        if self.step > 0 and "eval" not in self._scenes and self.trial is None:
+        if self.step > 0 and self.awaits_evaluation and self.trial is None:
             self._trace_again()
 
     def phase_may_begin(self) -> None:
@@ -278,6 +288,12 @@ class Session:
             self._functions.stop()
             self._set_tracing(False)
 
+    def trace_in_trial(self) -> None:
+        """In a trial: trace from here on, whatever the phase."""
+        self.modules.start()
+        self._functions.start()
+        self._set_tracing(True)
+
     def backward_refused(self, loss: Tensor, site: Site | None) -> None:
         """Backward is about to be called on a loss that no gradient leads back from: it will raise."""
         if self.is_tracing and "refused" not in self._scenes and self.trial is None:
@@ -298,17 +314,27 @@ class Session:
         if self._evaluation is None or self.trial is not None:
             return
         (call, _), self._evaluation = self._evaluation, None
-        if "eval" in self._scenes or call not in self.trace.calls:
+        if not self.awaits_evaluation or call not in self.trace.calls:
             return
-        self._scenes.add("eval")
-        self._run_probes("eval", Scene(self, self.trace, None, call, call.site))
+        scene = Scene(self, self.trace, None, call, call.site)
+        is_of_training, is_first = self.data.is_training_data(scene), "eval" not in self._scenes
+        if is_first:
+            self._scenes.add("eval")
+            self._run_probes("eval", scene)
+        self._evaluations += 1
+        if not is_of_training or self._evaluations > 50:
+            self._scenes.add("validation")
+            if not is_first:
+                self._run_probes("validation", scene)
         self.trace = Trace()
 
     def _look_at_training(self, name: str, loss: Tensor, site: Site | None) -> None:
         """The first backward at a line: look at model, batch, loss and graph in children; keep one parked there."""
         calls = [one for one in self.trace.calls if one.has_parameters]
         with self.quietly():
-            self._run_probes(name, Scene(self, self.trace, loss, calls[-1] if calls else None, site))
+            scene = Scene(self, self.trace, loss, calls[-1] if calls else None, site)
+            self.data.look(scene)
+            self._run_probes(name, scene)
         if name != "train" or not self._probes or experiment.obstacle() or experiment.is_child():
             return
         parked = experiment.Parked()

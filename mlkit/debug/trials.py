@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mlkit.debug import experiment
-from mlkit.debug.trace import tensors_in
+from mlkit.debug import culprit, experiment
+from mlkit.debug.graph import leaves_of
+from mlkit.debug.trace import Trace, tensors_in
 
 if TYPE_CHECKING:
     from mlkit.debug.session import Session
 
-Kind = Literal["nothing", "lr", "weight_decay", "momentum", "clip", "clear", "train-mode", "same-batch"]
+Kind = Literal["nothing", "lr", "weight_decay", "momentum", "clip", "clear", "train-mode", "same-batch", "locate"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class Change:
         kind: what is changed: ``lr`` multiplies every learning rate by `value`; ``weight_decay`` and ``momentum``
             are set to it; ``clip`` limits the total gradient norm to it; ``clear`` clears gradients before the first
             backward after each step; ``train-mode`` puts models in training mode after each step; ``same-batch`` gives
-            the loader's same batch again and again.
+            the loader's same batch again and again; ``locate`` changes nothing, but traces the backward pass of number
+            `value` and the one before, and tells the op that made numbers not finite.
         value: see there.
-        steps: losses to report.
+        steps: steps after which it ends.
         seconds: wall time after which it reports what it has.
     """
 
@@ -57,24 +59,53 @@ class Trial:
         self.change = change
         self._begin = time.perf_counter()
         self._losses: list[float] = []
+        self._steps: list[int] = []
+        self._step = 0
+        self._hooked: dict[int, Tensor] = {}
         self._restore: list[tuple[dict[str, Any], str, Any]] = []
         self._fresh = True
         self._batch: object = None
         self._session = session
+        experiment.tell_when_refused(self._so_far)  # a checkpoint written ends the trial, not what it saw until then
 
     def before_backward(self, tensors: object) -> None:
         """Collect a loss; clear gradients where that is the change."""
         every = tensors_in(tensors)
         if every and every[0].numel() == 1:
             self._losses.append(float(every[0].detach()))
+            self._steps.append(self._step)
+        if self.change.kind == "locate" and every:
+            self._locate(every[0])
         spent = time.perf_counter() - self._begin
-        if len(self._losses) > self.change.steps or spent > self.change.seconds:
+        if self._step > self.change.steps or len(self._losses) > 64 * self.change.steps or spent > self.change.seconds:
             self.finish()
+        if every and not self._session.optimizers.live():
+            self._without_optimizer(every[0])
         if self.change.kind == "clear" and self._fresh:
             for optimizer in self._session.optimizers.live():
                 for tensor in _parameters(optimizer):
                     tensor.grad = None
         self._fresh = False
+
+    def _locate(self, loss: Tensor) -> None:
+        index, wanted, session = len(self._losses) - 1, int(self.change.value), self._session
+        if index >= wanted - 1:
+            with torch.enable_grad():
+                found = culprit.of_loss(session.trace, loss) or culprit.of_gradient(session.trace, loss)
+            if found or index > wanted:
+                experiment.finish(experiment.own_writer(), (found, None))
+        if index >= wanted - 2:
+            session.trace_in_trial()
+
+    def _without_optimizer(self, loss: Tensor) -> None:
+        # Weights are updated by hand: what multiplies the step there is the gradient.
+        self._step += 1
+        if self.change.kind != "lr":
+            return
+        for leaf in leaves_of(loss):
+            if id(leaf) not in self._hooked:
+                self._hooked[id(leaf)] = leaf
+                leaf.register_hook(lambda gradient: gradient * self.change.value)
 
     def before_step(self, optimizer: Optimizer) -> None:
         """Change what the step is taken with."""
@@ -96,6 +127,9 @@ class Trial:
             group[name] = old
         self._restore = []
         self._fresh = True
+        self._step += 1
+        if self.change.kind == "locate":
+            self._session.trace = Trace()
         if self.change.kind == "train-mode":
             for module in self._session.modules.models():
                 module.train()
@@ -109,8 +143,11 @@ class Trial:
         return self._batch
 
     def finish(self) -> None:
-        """Send the losses and end this process."""
-        experiment.finish(experiment.own_writer(), ({"losses": self._losses}, None))
+        """Send the losses, with the step before which each came, and end this process."""
+        experiment.finish(experiment.own_writer(), (self._so_far(), None))
+
+    def _so_far(self) -> dict[str, object]:
+        return {"losses": self._losses, "steps": self._steps}
 
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:

@@ -101,7 +101,9 @@ class Watch:
         session = self._session
         begin = time.perf_counter()
         from mlkit.debug.confirm import confirm
+        from mlkit.debug.locate import locate
 
+        locate(session)
         confirm(session)
         session.overhead += time.perf_counter() - begin
         return report(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
@@ -41,6 +42,8 @@ class LoaderWatch:
         self._in_process: dict[int, _InProcess] = {}
         self.last: int | None = None
         """Key of the loader that gave the last batch."""
+        self.batches: deque[tuple[int | None, object]] = deque(maxlen=2)
+        """The last two batches, each with the key of its loader."""
 
     def start(self, patches: Patches) -> None:
         """Put the seams in place."""
@@ -84,8 +87,9 @@ class LoaderWatch:
             original(loader, *args, **kwargs)
             if self._session.is_recording:
                 site = self._session.locator.here(sys._getframe(1))
+                stack = self._session.locator.stack(sys._getframe(1))
                 with self._session.quietly():
-                    self.key(loader, site)
+                    self._session.facts.loaders[self.key(loader, site)].stack = stack
 
         return call
 
@@ -122,6 +126,7 @@ class LoaderWatch:
             if session.is_recording:
                 known = self._iterators.get(id(iterator))
                 self.last = known[1] if known is not None else None
+                self.batches.append((self.last, batch))
                 if session.trial is not None:
                     return session.trial.batch(batch)
             return batch

@@ -134,7 +134,8 @@ class ModuleWatch:
         """Facts of a call of a model; None when there were enough."""
         facts = self._session.facts
         self._know(call.module)
-        if len(facts.calls) > CALLS_LIMIT:
+        is_awaited = not call.grad_enabled and self._session.awaits_evaluation
+        if len(facts.calls) > CALLS_LIMIT + (50 if is_awaited else 0):
             return None
         first = next(iter(tensors_in([call.args, call.kwargs])), None)
         last, repeats = self._last_input

@@ -164,6 +164,7 @@ class OptimizerWatch:
                 forwards=since.forwards,
                 cleared=since.cleared,
                 cleared_sites=[(at, "after" if count == since.backwards else "before") for at, count in since.clears],
+                cleared_after=[count for _, count in since.clears],
                 clipped=[(at, limit, norm, count == since.backwards) for at, limit, norm, count in since.clips],
                 gradients=gradients,
                 weights={n: float(one.detach().norm()) for one, n in zip(parameters, keys, strict=True)},

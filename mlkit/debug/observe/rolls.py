@@ -44,6 +44,8 @@ class _Since:
     """Clears: line, how many backward passes before, index of the next op."""
     had: list[int] = field(default_factory=list)
     """How many parameters had a gradient after each backward pass."""
+    reached: set[int] = field(default_factory=set)
+    """Ids of all leaves, of whatever model, that a backward pass reached."""
 
 
 class RollWatch:
@@ -72,6 +74,7 @@ class RollWatch:
         if not self.is_on:
             return False
         self.know_held()
+        self._session.structure.look_at_parameters()
         self._look_at_leaves(loss)
         for optimizer in self._session.optimizers.live():
             since = self._since.setdefault(id(optimizer), _Since())
@@ -105,7 +108,10 @@ class RollWatch:
         session = self._session
         held = {id(one) for optimizer in session.optimizers.live() for one in _parameters(optimizer)}
         known = {id(one) for one, _ in session.modules.parameters()} | held
-        for leaf in leaves_of(loss):
+        leaves = leaves_of(loss)
+        for optimizer in session.optimizers.live():
+            self._since.setdefault(id(optimizer), _Since()).reached |= {id(leaf) for leaf in leaves}
+        for leaf in leaves:
             if id(leaf) in known:
                 continue
             if id(leaf) in self._leaves:
@@ -172,7 +178,7 @@ class RollWatch:
         since = self._since.get(id(optimizer), _Since())
         self._sift(since, is_first=not since.sites)
         ids = {id(one): number for one, number in zip(parameters, keys, strict=True)}
-        others = [(one, n) for one, n in session.modules.parameters() if id(one) not in ids]
+        others = [(one, n) for one, n in session.modules.parameters() if id(one) not in ids and id(one) in since.reached]
         present = {id(one) for one in _with_gradient([one for one, _ in others])}
         roll = RollFacts(
             step=session.step,
@@ -205,7 +211,7 @@ class RollWatch:
         last, _, step = since.sites[-1]
         ops = self._session.trace.ops
         for site, count, stop in since.clears:
-            if not 0 < count < len(since.sites) or last is None or not self._session.is_tracing:
+            if not 0 < count < len(since.sites) or last is None or not ops:
                 continue
             before, start, then = since.sites[count - 1]
             if before != last or then != step or not since.had[count - 1 : count] or not since.had[count - 1]:

@@ -38,6 +38,10 @@ class SchedulerWatch:
                 if "step" in vars(kind):
                     patches.around(kind, "step", self._around_step)
 
+    def live(self) -> list[tuple[Any, int]]:
+        """Every scheduler with its key."""
+        return list(self._known.values())
+
     def _around_init(self, original: Any) -> Any:
         def call(scheduler: Any, *args: Any, **kwargs: Any) -> None:
             self._depth += 1

@@ -9,6 +9,7 @@ import copy
 import difflib
 import sys
 import weakref
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,6 +39,7 @@ class StructureWatch:
         self._copies: weakref.WeakKeyDictionary[nn.Module, tuple[weakref.ref[nn.Module], Site | None, list[float]]]
         self._copies = weakref.WeakKeyDictionary()
         self._joined: weakref.WeakKeyDictionary[nn.Module, Site | None] = weakref.WeakKeyDictionary()
+        self._exchanged: weakref.WeakKeyDictionary[nn.Module, Site | None] = weakref.WeakKeyDictionary()
         self._prints: dict[int, tuple[nn.Module, list[float]]] = {}
         self._has_looked: set[int] = set()
 
@@ -90,6 +92,10 @@ class StructureWatch:
                 self._slots[id(parameter)] = (weakref.ref(module), name)
             elif owner is not module:
                 self._ties.append((known[0], known[1], weakref.ref(module), name))
+        if name == "weight" and isinstance(module, (nn.Embedding, nn.Linear)):
+            frame = sys._getframe(1)
+            if not _is_constructing(frame, module):
+                self._exchanged[module] = self._session.locator.here(frame)
         if self._ties:
             self._assigned[id(module), name] = self._session.locator.here(sys._getframe(1))
 
@@ -104,6 +110,10 @@ class StructureWatch:
         for part in module.modules():
             self._joined[part] = site
         session.phase_may_begin()
+
+    def weight_assigned_at(self, module: nn.Module) -> Site | None:
+        """The line that put another weight into a layer after its construction, or None."""
+        return self._exchanged.get(module)
 
     # ---------------------------------------------------------------- models
 
@@ -175,6 +185,17 @@ class StructureWatch:
             if any(part is module for part in model.modules()):
                 return f"{type(model).__name__}.{_path(model, module)}{name}"
         return f"{type(module).__name__}.{name}"
+
+
+def _is_constructing(frame: FrameType | None, module: nn.Module) -> bool:
+    for _ in range(6):
+        if frame is None:
+            return False
+        code = frame.f_code
+        if code.co_name == "__init__" and frame.f_locals.get(code.co_varnames[0] if code.co_varnames else "") is module:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _path(model: nn.Module, part: nn.Module) -> str:

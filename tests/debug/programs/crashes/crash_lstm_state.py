@@ -18,7 +18,7 @@ class Config:
     hidden: int = 32
     layers: int = 2
     gestures: int = 4
-    lr: float = 5e-3
+    lr: float = 3e-3
     epochs: int = 5
 
 
@@ -37,7 +37,7 @@ class GestureLSTM(nn.Module):
     def forward(self, traces):
         state = self.initial_state(len(traces))
         out, _ = self.lstm(torch.tanh(self.encode(traces)), state)  #@
-        return self.classify(out[:, -1])
+        return self.classify(out.mean(dim=1))
 
 
 def traces(n, cfg, steps=30):

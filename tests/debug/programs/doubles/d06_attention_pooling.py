@@ -17,7 +17,7 @@ def bags(n, direction):
     label = (torch.rand(n) < 0.5).float()
     seat = torch.randint(BAG, (n,))
     hit = label.bool()
-    x[hit, seat[hit]] += 3.0 * direction
+    x[hit, seat[hit]] += 4.5 * direction
     decoy = torch.randint(BAG, (n,))
     x[torch.arange(n), decoy] -= 1.5 * direction
     return x, label

@@ -1,4 +1,4 @@
-"""Decoder-only transformer with hand-written attention on a second-order Markov stream."""
+"""Decoder-only transformer with hand-written attention on a Markov stream."""
 # case: double
 # codes: model.future-leak
 # also: step.clipping-ineffective

@@ -47,7 +47,7 @@ def main():
         batch_size=64,
         max_epochs=12,
         iterator_train__shuffle=True,
-        train_split=ValidSplit(5, stratified=True, random_state=SEED),
+        train_split=ValidSplit(0.2, stratified=True, random_state=SEED),
         callbacks=[("train_acc", EpochScoring("accuracy", name="train_acc", on_train=True, lower_is_better=False))],
         verbose=0,
     )

@@ -16,7 +16,7 @@ parser.add_argument("--authors", type=int, default=5)
 parser.add_argument("--passages", type=int, default=440, help="passages an author")
 parser.add_argument("--length", type=int, default=24)
 parser.add_argument("--vocabulary", type=int, default=30)
-parser.add_argument("--epochs", type=int, default=6)
+parser.add_argument("--epochs", type=int, default=5)
 args = parser.parse_args([])
 
 

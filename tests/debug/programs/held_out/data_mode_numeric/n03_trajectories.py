@@ -10,15 +10,15 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 SEED = 0
-SEEN, AHEAD, MODES = 8, 16, 4
+SEEN, AHEAD, MODES = 8, 20, 4
 
 
 def walks(count):
-    """People come from the left and go straight on, turn left or turn right; a few break into a run."""
+    """People come from the left and go straight on, turn left or turn right; a few change their pace."""
     heading = 0.4 * torch.randn(count)
     turn = torch.tensor([0.0, 0.16, -0.16])[torch.randint(3, (count,))]
     speed = 0.11 + 0.04 * torch.rand(count)
-    hurry = torch.where(torch.rand(count) < 0.05, 1.8, 1.0)[:, None]
+    hurry = torch.where(torch.rand(count) < 0.05, 0.3 + 2.0 * torch.rand(count), 1.0)[:, None]
     step = torch.arange(SEEN + AHEAD)
     angle = heading[:, None] + turn[:, None] * (step - SEEN).clamp_min(0)
     pace = torch.where(step < SEEN, 1.0, hurry) * speed[:, None]
@@ -35,6 +35,7 @@ class Forecaster(nn.Module):
         self.weight = nn.Linear(width, MODES)
         self.mean = nn.Linear(width, MODES * AHEAD * 2)
         self.log_std = nn.Linear(width, MODES * AHEAD)
+        nn.init.constant_(self.log_std.bias, 0.5)
 
     def forward(self, seen):
         h = self.trunk(seen)

@@ -1,4 +1,4 @@
-"""Digit recognition with ten independent output units, trained by plain SGD."""
+"""Digit recognition with a three-layer network, trained by plain SGD."""
 # case: L07
 # codes: loss.mismatched-task, step.learning-rate-too-low
 # split: rules
