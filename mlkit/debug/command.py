@@ -102,25 +102,25 @@ def _parser() -> argparse.ArgumentParser:
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace | None, str]:
     parser = _parser()
     try:
-        options = parser.parse_args(arguments)
+        options, unknown = parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         return None, f"error: {error}\n  to do:    python -m mlkit.watch --help"
+    if unknown:
+        known = [name for action in parser._actions for name in action.option_strings]
+        hint = did_you_mean(unknown[0], known) or "options of the program stand after its name"
+        return None, f"error: unknown option\n  received: {unknown[0]}\n  to do:    {hint}"
     if options.list or options.explain:
         return options, ""
     if not options.program:
         return None, "error: no program was given\n  to do:    python -m mlkit.watch train.py"
-    if options.program[0].startswith("-"):
-        known = [name for action in parser._actions for name in action.option_strings]
-        hint = did_you_mean(options.program[0], known) or "options of the program stand after its name"
-        return None, f"error: unknown option\n  received: {options.program[0]}\n  to do:    {hint}"
     if not options.module and not Path(options.program[0]).is_file():
         return None, f"error: there is no such file\n  received: {options.program[0]}"
     if options.steps < 1:
         return None, f"error: --steps is at least 1\n  received: {options.steps}"
-    unknown = [name for name in (*options.select, *options.ignore) if not _is_known(name)]
-    if unknown:
-        hint = did_you_mean(unknown[0], _all_codes()) or "python -m mlkit.watch --list"
-        return None, f"error: no such code or family\n  received: {unknown[0]}\n  to do:    {hint}"
+    strange = [name for name in (*options.select, *options.ignore) if not _is_known(name)]
+    if strange:
+        hint = did_you_mean(strange[0], _all_codes()) or "python -m mlkit.watch --list"
+        return None, f"error: no such code or family\n  received: {strange[0]}\n  to do:    {hint}"
     return options, ""
 
 

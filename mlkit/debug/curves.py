@@ -9,6 +9,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mlkit.debug.facts import Facts, OptimizerFacts
 
@@ -42,19 +43,20 @@ def level(values: Sequence[float]) -> float:
 def spread(values: Sequence[float]) -> float:
     """Robust deviation within the last third, its trend taken out."""
     tail = last_third(values)
-    steps = [abs(b - a) for a, b in zip(tail, tail[1:], strict=False)]
+    steps = [abs(b - a) for a, b in pairwise(tail)]
     # Differences of neighbours are free of the trend; of white noise they are 1.41 times as wide as the noise.
     return 1.48 * statistics.median(steps) / 1.41 if steps and all(map(math.isfinite, steps)) else 0.0
 
 
 def last_third(values: Sequence[float]) -> Sequence[float]:
+    """The last third of a curve, three values at least."""
     return values[-max(3, len(values) // 3) :]
 
 
 def rises(values: Sequence[float]) -> float:
     """Share of steps after which the loss is higher, in the last two thirds."""
     tail = values[len(values) // 3 :]
-    return sum(b > a for a, b in zip(tail, tail[1:], strict=False)) / max(1, len(tail) - 1)
+    return sum(b > a for a, b in pairwise(tail)) / max(1, len(tail) - 1)
 
 
 def roughness(values: Sequence[float]) -> float:
@@ -93,7 +95,15 @@ class Trials:
 
     @property
     def noise(self) -> float:
-        return max(spread(self.changed), spread(self.control) if math.isfinite(self.without) else 0.0)
+        return spread(self.changed)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nearly all of the control's last losses are above the changed one's level."""
+        if not math.isfinite(self.without):
+            return True
+        tail = last_third(self.control)
+        return sum(one > self.with_it + self.noise for one in tail) > 0.9 * len(tail)
 
     def gain(self, floor: float) -> float:
         """How far below ``floor`` the change brings the loss."""
@@ -102,7 +112,7 @@ class Trials:
     def is_cured(self, floor: float, *, times: float) -> bool:
         """Whether the loss falls clearly below ``floor`` with the change, and ``times`` less so without it."""
         gain = self.gain(floor)
-        if not math.isfinite(self.with_it) or gain < 3 * self.noise or gain < 0.03 * abs(floor):
+        if not math.isfinite(self.with_it) or not self.is_clear or gain < 3 * self.noise or gain < 0.03 * abs(floor):
             return False
         return floor - self.without < gain / times
 
@@ -136,7 +146,7 @@ def chance(facts: Facts) -> float | None:
 
 
 def floor(facts: Facts) -> float | None:
-    """What a model that has learned nothing scores: the first loss, or the best constant prediction if that is lower."""
+    """What a model that has learned nothing scores: the first loss, or that of the best constant if it is lower."""
     losses = series(facts)
     if not losses or not math.isfinite(losses[0]):
         return None
@@ -152,4 +162,25 @@ def optimizers(facts: Facts) -> list[OptimizerFacts]:
 def setting(optimizer: OptimizerFacts, name: str) -> float:
     """The largest value of a setting among an optimiser's groups; 0 where it has none."""
     values = [group.get(name) for group in optimizer.groups]
-    return max((float(one) for one in values if isinstance(one, (int, float)) and not isinstance(one, bool)), default=0.0)
+    return max(
+        (float(one) for one in values if isinstance(one, (int, float)) and not isinstance(one, bool)), default=0.0
+    )
+
+
+def decay_share(facts: Facts) -> float:
+    """How weight decay compares with the data: its pull over the gradient at the first step, or all that it takes."""
+    best = 0.0
+    for optimizer in optimizers(facts):
+        decay, rate = setting(optimizer, "weight_decay"), setting(optimizer, "lr")
+        step = next((one for one in facts.steps if one.optimizer == optimizer.key), None)
+        if decay <= 0 or step is None:
+            continue
+        if optimizer.kind in ("AdamW", "NAdamW") or any(g.get("decoupled_weight_decay") for g in optimizer.groups):
+            best = max(best, 1 - math.exp(-min(50.0, rate * decay * optimizer.steps)))
+            continue
+        weights = math.sqrt(sum(one * one for one in step.weights.values()))
+        gradient = math.sqrt(
+            sum(one * one for one in step.gradients.values() if one is not None and math.isfinite(one))
+        )
+        best = max(best, decay * weights / max(gradient, 1e-12))
+    return best

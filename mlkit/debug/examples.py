@@ -153,7 +153,9 @@ class Examples:
             return self.dataset is other.dataset
         mine = {one.untyped_storage().data_ptr() for one in self.inputs}
         return any(
-            one.untyped_storage().data_ptr() in mine and one.shape[0] >= self.size for one in other.inputs if one.numel()
+            one.untyped_storage().data_ptr() in mine and one.shape[0] >= self.size
+            for one in other.inputs
+            if one.numel()
         )
 
     def read(self, index: int) -> tuple[tuple[Tensor, ...], Tensor | None]:
@@ -335,11 +337,10 @@ def climb(trace: Trace, tensor: Tensor) -> Climb:
     """Go back from a batch through what was computed with it item by item, to the op that cut it."""
     if not tensor.dim():
         return Climb(tensor)
-    producers, count, current = trace.producers(), tensor.shape[0], tensor
-    for _ in range(200):
-        op = producers.get(id(current))
-        if op is None or op.is_in_place:
-            return Climb(current)
+    count, current = tensor.shape[0], tensor
+    for op in reversed(trace.ops):
+        if op.is_in_place or not any(one is current for one in op.outputs):
+            continue
         if op.name in INDEXING and op.args and isinstance(op.args[0], Tensor):
             parent = op.args[0]
             if parent.dim() and parent.shape[0] >= 2 * count:

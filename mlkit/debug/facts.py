@@ -161,7 +161,7 @@ class StepFacts:
 
 @dataclass
 class RollFacts:
-    """Who was there when an optimiser was about to step: within the detail window, and in the first steps of later phases.
+    """Who was there when an optimiser was about to step, in the steps that are looked at in detail.
 
     Args:
         step: counted over all optimisers, from 0.
@@ -411,15 +411,15 @@ class Facts:
     lasting_leaves: set[int] = field(default_factory=set)
     """Ids of leaves of the graph that are in no model and no optimiser, and were met at more than one backward."""
     moved_leaves: set[int] = field(default_factory=set)
-    """Ids of those that changed (updated by hand), or whose gradient the program asks for by `torch.autograd.grad`."""
+    """Ids of those that changed by hand, or whose gradient the program asks for by `torch.autograd.grad`."""
     aliased_saves: list[tuple[Site | None, Site | None, int, int]] = field(default_factory=list)
-    """States saved to a file though taken without a copy before later steps: lines and steps of taking and of saving."""
+    """States saved to a file, taken without a copy at an earlier step: lines and steps of taking and of saving."""
     lost_updates: Site | None = None
     """A line that computes new weights from a gradient without an effect on those that are trained."""
     broken_ties: list[tuple[str, str, Site | None]] = field(default_factory=list)
     """(name, name, line) of parameters that were one object once, and are two now; the line that parted them."""
     plain_freezes: list[tuple[str, Site | None, list[int]]] = field(default_factory=list)
-    """(class, line, keys) of modules that got ``requires_grad = False`` as a plain attribute; their trainable parameters."""
+    """(class, line, keys of trainable parameters) of modules that got ``requires_grad = False`` as an attribute."""
     late_modes: list[tuple[int, int, bool]] = field(default_factory=list)
     """(step, key of a model, training) of the models that an optimiser steps, noted when it changed."""
     phases: list[int] = field(default_factory=lambda: [0])

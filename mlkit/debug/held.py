@@ -30,9 +30,7 @@ def is_fresh(facts: Facts, key: int, optimizer: int) -> bool:
     parameter = facts.parameters.get(key)
     if parameter is None or parameter.site is None or parameter.is_loaded:
         return False
-    return not any(
-        other.steps and other.key != optimizer and key in other.holds for other in facts.optimizers.values()
-    )
+    return not any(other.steps and other.key != optimizer and key in other.holds for other in facts.optimizers.values())
 
 
 def is_optimised(facts: Facts, key: int, step: int) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -102,6 +103,8 @@ class Session:
         self.data.start(self._patches)
         self.modules.watch(self._patches)
         self._patches.around(torch, "compile", self._around_compile)
+        for kind in (torch.no_grad, torch.inference_mode):
+            self._patches.around(kind, "__enter__", self._around_no_grad)
         self.modules.start()
         self._functions.start()
         _ACTIVE.add(self)
@@ -125,6 +128,18 @@ class Session:
         self.structure.stop()
         self.data.stop()
         self._patches.undo()
+
+    def _around_no_grad(self, original: Any) -> Any:
+        def call(context: Any) -> Any:
+            if self.is_recording and self.awaits_evaluation:
+                frame = sys._getframe(1)
+                if frame.f_code.co_filename.endswith("_contextlib.py") and frame.f_back is not None:
+                    frame = frame.f_back  # as a decorator of a function
+                if self.locator.is_user_code(frame.f_code):
+                    self.evaluation_may_begin()
+            return original(context)
+
+        return call
 
     def _around_compile(self, original: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -240,7 +255,7 @@ class Session:
             self._trace_again()
 
     def phase_may_begin(self) -> None:
-        """An optimiser was made, or a layer exchanged; after the first step this is a new phase, looked at like the first."""
+        """An optimiser was made, or a layer exchanged: after the first step a new phase, looked at like the first."""
         if self.step <= self.facts.phases[-1] or len(self.facts.phases) >= PHASES or self.trial is not None:
             return
         self.facts.phases.append(self.step)
@@ -287,6 +302,16 @@ class Session:
             self.trace = Trace()
             self._functions.stop()
             self._set_tracing(False)
+
+    def record_in_child(self) -> None:
+        """In a probe: record what the model does when it is called again; no scene begins there."""
+        self._scenes.add("eval")
+        if self._quiet:
+            self._quiet = 0
+            self._functions.push()
+        self.modules.start()
+        self.is_recording = True
+        self._set_tracing(True)
 
     def trace_in_trial(self) -> None:
         """In a trial: trace from here on, whatever the phase."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mlkit.debug.curves import chance, optimizers, rises, roughness, series
 from mlkit.debug.facts import Facts
@@ -42,7 +43,7 @@ def why_not_judged(facts: Facts) -> str | None:
         return "the loss is a likelihood weighted with numbers of either sign"
     losses = series(facts)
     signs = [value > 0 for value in losses[len(losses) // 5 :]]
-    flips = sum(a != b for a, b in zip(signs, signs[1:], strict=False))
+    flips = sum(a != b for a, b in pairwise(signs))
     if len(signs) >= 10 and flips > 0.25 * len(signs):
         return "the loss is of either sign from step to step"
     return None

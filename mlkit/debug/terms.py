@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mlkit.debug.graph import leaves_of
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Site
 from mlkit.debug.trace import Op
@@ -77,14 +78,28 @@ def penalty_of(scene: Scene) -> Penalty | None:
 
 
 def _is_of_parameters(scene: Scene, value: Tensor, shapes: set[tuple[int, ...]]) -> bool:
-    ops = scene.trace.behind([value])
+    assert scene.loss is not None
+    leaves = leaves_of(scene.loss)
+    ops = scene.trace.behind([value], stop=leaves)
     if any(call.start <= op.index < call.stop for call in scene.model_calls for op in ops):
         return False
-    sources = scene.trace.sources([value])
+    sources = scene.trace.sources([value], stop=leaves)
+    sources = [
+        one
+        for one in sources
+        if not any(one is leaf for leaf in leaves) or any(one is i for op in ops for i in op.inputs)
+    ]
     wide = [one for one in sources if one.numel() > 1]
-    return bool(wide) and all(
-        one.requires_grad or tuple(one.shape) in shapes for one in wide
-    ) and not any(one is other for one in wide for other in [*scene.inputs, *(h.target for h in scene.heads)])
+    made = {id(one) for op in ops for one in op.outputs}
+    plain = [
+        one for op in ops for one in op.inputs if not one.requires_grad and id(one) not in made and one.numel() > 1
+    ]
+    wide += plain
+    return (
+        bool(wide)
+        and all(one.requires_grad or tuple(one.shape) in shapes for one in wide)
+        and not any(one is other for one in wide for other in [*scene.inputs, *(h.target for h in scene.heads)])
+    )
 
 
 def _through(scene: Scene, terms: list[Tensor]) -> list[float]:

@@ -161,6 +161,11 @@ class FunctionWatch:
             self._recorder.__enter__()  # type: ignore[no-untyped-call]
             self._is_on = True
 
+    def push(self) -> None:
+        """In a child: on top of the stack, also within a call that the recorder itself passed on (as backward is)."""
+        self._recorder.__enter__()  # type: ignore[no-untyped-call]
+        self._is_on = True
+
     def stop(self) -> None:
         """Leave the stack, or stay (passing everything on) while the user's own mode lies above ours."""
         if self._is_on and torch._C._len_torch_function_stack() > 0:

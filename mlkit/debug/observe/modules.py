@@ -107,7 +107,9 @@ class ModuleWatch:
         except Exception as error:
             session.failed("module hook", error)
 
-    def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
+    def _after(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
+        # Torch gives keyword arguments and output; after an exception only the output, which is None.
+        kwargs, output = rest if len(rest) == 2 else ({}, rest[0])
         session = self._session
         if not session.is_recording or not self._stack:
             return

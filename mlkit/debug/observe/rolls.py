@@ -79,10 +79,8 @@ class RollWatch:
         for optimizer in self._session.optimizers.live():
             since = self._since.setdefault(id(optimizer), _Since())
             self._sift(since, is_first=not since.sites)
-            if since.sites and since.had[-1:] and since.had[-1] and not _with_gradient(_parameters(optimizer)):
-                if not since.clears or since.clears[-1][1] < len(since.sites):  # cleared without zero_grad
-                    clear = (self._clearing_line(), len(since.sites), since.sites[-1][1])
-                    since.clears.append(clear)
+            if since.had[-1:] and since.had[-1] and not _with_gradient(_parameters(optimizer)):
+                self._note_silent_clear(since)
             since.sites.append((site if accumulates else None, len(self._session.trace.ops), self._session.step))
         if not self._session.optimizers.live() and not self._session.facts.optimizers:
             return self._updated_by_hand(loss, site)
@@ -154,6 +152,11 @@ class RollWatch:
             if now == 0 or (is_first and not math.isclose(now, norm, rel_tol=1e-5)):
                 del since.dirty[number]
 
+    def _note_silent_clear(self, since: _Since) -> None:
+        # The gradients are gone, and nobody called zero_grad: cleared by hand.
+        if not since.clears or since.clears[-1][1] < len(since.sites):
+            since.clears.append((self._clearing_line(), len(since.sites), since.sites[-1][1]))
+
     def _clearing_line(self) -> Site | None:
         for op in reversed(self._session.trace.ops):
             if op.name in CLEARING:
@@ -178,7 +181,9 @@ class RollWatch:
         since = self._since.get(id(optimizer), _Since())
         self._sift(since, is_first=not since.sites)
         ids = {id(one): number for one, number in zip(parameters, keys, strict=True)}
-        others = [(one, n) for one, n in session.modules.parameters() if id(one) not in ids and id(one) in since.reached]
+        others = [
+            (one, n) for one, n in session.modules.parameters() if id(one) not in ids and id(one) in since.reached
+        ]
         present = {id(one) for one in _with_gradient([one for one, _ in others])}
         roll = RollFacts(
             step=session.step,
@@ -245,7 +250,7 @@ class RollWatch:
             self._left = max(0, self._left - 1)
 
     def _look_at_flags(self) -> None:
-        # Freezing or thawing in the middle of training begins something new; looked at now and then, since no one calls us.
+        # Freezing or thawing in the middle of training begins something new; looked at now and then, as no one tells.
         session = self._session
         every = [one for one, _ in session.modules.parameters()]
         flags = (len(every), sum(one.requires_grad for one in every))
@@ -304,9 +309,9 @@ class RollWatch:
                 from_gradient |= {id(one) for one in op.outputs}
             elif any(id(one) in from_gradient for one in op.inputs) and not op.is_in_place:
                 weights = [one for one in op.inputs if id(one) in leaves]
-                if weights and op.name in ("sub", "__sub__", "add", "__add__") and op.outputs:
-                    if op.outputs[0].shape == weights[0].shape:
-                        self._session.facts.lost_updates = op.site
+                is_update = bool(weights) and op.name in ("sub", "__sub__", "add", "__add__")
+                if is_update and op.outputs and op.outputs[0].shape == weights[0].shape:
+                    self._session.facts.lost_updates = op.site
                 from_gradient |= {id(one) for one in op.outputs}
 
 

@@ -129,13 +129,19 @@ class StructureWatch:
     def look_at_parameters(self) -> None:
         """Before a step that is looked at: where each parameter's module joined, and freezes of no effect."""
         session = self._session
-        for model in session.modules.models():
+        for number, model in enumerate(session.modules.models()):
+            listed = dict.fromkeys(session.facts.models[number].parameters)
             for part in model.modules():
                 for name, parameter in part.named_parameters(recurse=False):
                     key = session.modules.parameter_key(parameter)
+                    if key not in listed:  # a layer that was exchanged
+                        session.facts.models[number].parameters.append(key)
                     mine = session.facts.parameters[key]
                     if not mine.name:
-                        mine.name, mine.module_kind = f"{type(model).__name__}.{_path(model, part)}{name}", type(part).__name__
+                        mine.name, mine.module_kind = (
+                            f"{type(model).__name__}.{_path(model, part)}{name}",
+                            type(part).__name__,
+                        )
                     mine.site = mine.site or session.modules.made_at(part)
                     mine.joined_at = mine.joined_at or self._joined.get(part)
                     mine.is_loaded = mine.is_loaded or id(parameter) in session.modules.loaded

@@ -110,13 +110,13 @@ class WeightWatch:
         """The snapshot of an earlier step that these are, if they still are the memory of weights trained since."""
         ids = {id(one) for one in tensors}
         for mine, facts, owner in reversed(self._taken):
-            if facts.step < self._session.step and any(id(one()) in ids for one in mine if one() is not None):
-                if _shared(tensors, owner) > 0.5 * len(tensors):
-                    return facts, owner
+            is_older = facts.step < self._session.step
+            if is_older and any(one() is not None and id(one()) in ids for one in mine):
+                return (facts, owner) if _shared(tensors, owner) > 0.5 * len(tensors) else None
         return None
 
     def _note_origin(self, module: nn.Module, given: dict[str, Tensor]) -> None:
-        """Whether the state that was loaded is a snapshot without a copy, or has other names for the module's tensors."""
+        """Whether the state that was loaded is a snapshot without a copy, or has other names for the tensors."""
         session, load = self._session, self._session.facts.loads[-1]
         for parameter in module.parameters():
             if load.changed:

@@ -123,7 +123,11 @@ def _classes(head: Head) -> int | None:
 def _class_axis(head: Head) -> int | None:
     """The axis of the prediction that the target indexes, or None."""
     target, prediction = head.target, head.prediction
-    if target is None or head.kind != "classes" or head.name not in (*_LIKELIHOOD, "nll_loss", "nll_loss_nd", "nll_loss2d"):
+    if (
+        target is None
+        or head.kind != "classes"
+        or head.name not in (*_LIKELIHOOD, "nll_loss", "nll_loss_nd", "nll_loss2d")
+    ):
         return None
     if prediction.dim() < 2 or target.dim() == 0:
         return None
@@ -158,5 +162,3 @@ def _moments(value: Tensor) -> dict[str, float]:
         "rms": float(values.square().mean().sqrt()),
         "count": float(values.numel()),
     }
-
-

@@ -44,6 +44,7 @@ def data_labels(scene: Scene) -> Measurement:
         "ignored": ignored if isinstance(ignored, int) else -100,
         "site": site_of_labels(scene, examples),
         "head": head.site,
+        "loader": examples.site,
         "is_batch": examples.is_batch,
         **_order(scene, examples),
     }
@@ -90,7 +91,12 @@ def site_of_labels(scene: Scene, examples: Examples) -> Site | None:
     else:
         # Where the data set holds the labels as one tensor, the line that made that tensor.
         for value in vars(data).values() if hasattr(data, "__dict__") else ():
-            if isinstance(value, Tensor) and value.dim() == 1 and not value.is_floating_point() and id(value) in producers:
+            if (
+                isinstance(value, Tensor)
+                and value.dim() == 1
+                and not value.is_floating_point()
+                and id(value) in producers
+            ):
                 made = scene.session.data.made_at(data)
                 return made or producers[id(value)].site
         if examples.size:
@@ -118,7 +124,9 @@ def _order(scene: Scene, examples: Examples) -> dict[str, object]:
         first, second = labels[:-1], labels[1:]
     else:
         starts = sorted({number * (size - 1) // PAIRS for number in range(min(PAIRS, size - 1))})
-        sample = examples.sample(2 * PAIRS, indices=[one for start in starts for one in (start, start + 1)], seconds=0.6)
+        sample = examples.sample(
+            2 * PAIRS, indices=[one for start in starts for one in (start, start + 1)], seconds=0.6
+        )
         classes = sample.classes
         if classes is None or len(classes) < 40:
             return {}

@@ -5,13 +5,14 @@ Not here: labels (`data_labels`), and how examples are read (`data_reading`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from mlkit.debug.examples import Examples
+from mlkit.debug.examples import Examples, leaves_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.reading import base, read_slowly
 from mlkit.debug.scene import Scene
@@ -50,11 +51,9 @@ def entry_of(scene: Scene) -> tuple[Op, Tensor] | None:
     for op in scene.path:
         tensors = op.inputs
         has_weights = any(id(one) in parameters or (one.requires_grad and one.is_leaf) for one in tensors)
-        data = [one for one in tensors if not one.requires_grad and one.dim() >= 2 and one.numel() > 1]
-        if has_weights and data:
+        data = [one for one in tensors if not one.requires_grad and one.dim() >= 1 and one.numel() > 1]
+        if has_weights and data and not op.is_in_place:
             return op, data[0]
-        if has_weights:
-            return None
     return None
 
 
@@ -188,8 +187,9 @@ def _applied_twice(scene: Scene, examples: Examples) -> dict[str, object]:
             steps += _affine(reading.trace, reading.inputs[0])
     entry = entry_of(scene)
     if entry is not None:
+        leaves = [one for _, batch in scene.session.loaders.batches for one in leaves_of(batch)]
         inside = scene.trace if examples.loader is not None else Trace(ops=_after_cut(scene, examples))
-        steps += _affine(inside, entry[1])
+        steps += _affine(inside, entry[1], stop=leaves)
     for kind in ("scale", "shift"):
         mine = [(constants, site) for name, constants, site in steps if name == kind]
         for place, (constants, site) in enumerate(mine):
@@ -207,9 +207,11 @@ def _after_cut(scene: Scene, examples: Examples) -> list[Op]:
     return scene.trace.ops[start:]
 
 
-def _affine(trace: Trace, tensor: Tensor) -> list[tuple[str, tuple[float, ...], Site | None]]:
+def _affine(
+    trace: Trace, tensor: Tensor, *, stop: Sequence[Tensor] = ()
+) -> list[tuple[str, tuple[float, ...], Site | None]]:
     found = []
-    for op in trace.behind([tensor]):
+    for op in trace.behind([tensor], stop=stop):
         kind = "shift" if op.name in SHIFTS else "scale" if op.name in SCALES else None
         constants = _constants(op.args[1]) if kind is not None and len(op.args) > 1 else None
         if kind is not None and constants is not None:

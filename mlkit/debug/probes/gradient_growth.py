@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ def _grown(gradients: list[float], along: str, site: Site | None, last: int) -> 
     end = max(norms[-last:])
     start = max(norms[:last])
     back = norms[::-1]
-    up = sum(b > a for a, b in zip(back, back[1:], strict=False)) / (len(back) - 1)
+    up = sum(b > a for a, b in pairwise(back)) / (len(back) - 1)
     return {"growth": start / max(end, 1e-30), "monotone": up, "along": along, "steps": len(norms), "site": site}
 
 

@@ -53,7 +53,12 @@ def _is_made_by_model(scene: Scene, target: Tensor) -> bool:
     weights = [one for op in made for one in op.inputs if isinstance(one, nn.Parameter)]
     if not weights:
         return False
-    live = {id(one) for optimizer in scene.session.optimizers.live() for group in optimizer.param_groups for one in group["params"]}
+    live = {
+        id(one)
+        for optimizer in scene.session.optimizers.live()
+        for group in optimizer.param_groups
+        for one in group["params"]
+    }
     if any(id(one) in live for one in weights):
         return True
     # A copy of the trained model (a target network, a slow teacher) has weights of the very same shapes.
@@ -86,5 +91,3 @@ def _weighs(scene: Scene) -> bool:
 def _is_likelihood(scene: Scene, value: Tensor) -> bool:
     names = {op.name for op in scene.trace.behind([value])}
     return bool(names & {"log_softmax", "logsumexp", "log", "logsigmoid", "cross_entropy", "nll_loss"})
-
-

@@ -18,6 +18,7 @@ from mlkit.debug.trace import Op, tensors_in
 
 LEAVING = frozenset(("numpy", "tolist", "item", "__array__", "__float__", "__int__", "__bool__"))
 """Calls by which values leave torch; what comes back has no graph."""
+NOT_A_USE = frozenset(("grad", "grad.__set__", "requires_grad.__set__", "__deepcopy__"))
 ENTERING = frozenset(("tensor", "as_tensor", "from_numpy", "asarray"))
 
 
@@ -49,8 +50,9 @@ def reach(scene: Scene) -> Measurement:
 def _used(scene: Scene, trainable: dict[int, tuple[Tensor, int]]) -> set[int]:
     """Keys of the parameters that a call of the segment reads (and does not only fill)."""
     found = set()
-    for op in scene.trace.ops:
-        if not op.is_in_place and op.name not in ("grad", "grad.__set__", "requires_grad.__set__"):
+    start = min((call.start for call in scene.trace.calls), default=0)
+    for op in scene.trace.ops[start:]:
+        if not op.is_in_place and op.name not in NOT_A_USE:
             found |= {trainable[id(one)][1] for one in op.inputs if id(one) in trainable}
     return found
 
@@ -64,6 +66,8 @@ def _cuts(scene: Scene, missing: dict[int, int]) -> Iterator[dict[str, object]]:
     keys = list(missing.values())
     path = {op.index for op in scene.path}
     entries = [op.index for op in scene.path if op.name in ENTERING and not op.inputs]
+    entries += _silent_entries(scene, set(bits))
+    made = {id(one) for op in scene.trace.ops for one in op.outputs}
     carried = dict(bits)  # id of a tensor -> parameters whose gradient could still come through it
     values = dict(bits)  # … -> parameters whose value is in it
     first: dict[int, Op] = {}  # bit -> the op at which the gradient stopped
@@ -73,6 +77,9 @@ def _cuts(scene: Scene, missing: dict[int, int]) -> Iterator[dict[str, object]]:
         inputs = op.inputs
         mask = value = 0
         for one in inputs:
+            if one.grad_fn is not None and id(one) not in made and id(one) not in values:  # made in an earlier segment
+                from_before = sum(bits.get(id(leaf), 0) for leaf in leaves_of(one))
+                carried[id(one)] = values[id(one)] = from_before
             mask |= carried.get(id(one), 0)
             value |= values.get(id(one), 0)
         if not value:
@@ -114,6 +121,25 @@ def _cuts(scene: Scene, missing: dict[int, int]) -> Iterator[dict[str, object]]:
         }
 
 
+def _silent_entries(scene: Scene, parameters: set[int]) -> list[int]:
+    """Ops on the way to the loss that use an array's memory (`torch.from_numpy` is no call that can be seen)."""
+    outside = [op for op in scene.trace.ops if op.name in ("numpy", "__array__", "tolist")]
+    if not outside:
+        return []
+    made = {id(one) for op in scene.trace.ops for one in op.outputs}
+    given = {id(one) for call in scene.trace.calls for one in tensors_in([call.args, call.kwargs])}
+    buffers = {id(one) for call in scene.model_calls for one in call.module.buffers()}
+    left = {one.untyped_storage().data_ptr() for op in outside for one in op.inputs if one.numel()}
+    found = []
+    for op in scene.path:
+        for one in op.inputs:
+            if id(one) in made or id(one) in given or id(one) in parameters or id(one) in buffers or one.requires_grad:
+                continue
+            if (one.numel() and one.untyped_storage().data_ptr() in left) or (op.modules and one.is_floating_point()):
+                found.append(op.index)
+    return found
+
+
 def _bits(mask: int) -> Iterator[int]:
     while mask:
         bit = mask & -mask
@@ -139,9 +165,11 @@ def _void_freezes(scene: Scene, trainable: dict[int, tuple[Tensor, int]]) -> lis
     for op in scene.trace.ops:
         if op.name == "requires_grad.__set__" and len(op.args) > 1 and op.args[1] is False:
             tensor = op.args[0]
-            if isinstance(tensor, Tensor) and id(tensor) not in trainable and not isinstance(tensor, nn.Parameter):
-                if tensor.numel() and tensor.untyped_storage().data_ptr() in keys:
-                    found.append((op.site, keys[tensor.untyped_storage().data_ptr()]))
+            if not isinstance(tensor, Tensor) or isinstance(tensor, nn.Parameter) or id(tensor) in trainable:
+                continue
+            pointer = tensor.untyped_storage().data_ptr()
+            if tensor.numel() and pointer in keys:
+                found.append((op.site, keys[pointer]))
     return found
 
 
@@ -157,7 +185,7 @@ def _last(scene: Scene, known: dict[int, tuple[Tensor, int]]) -> list[int]:
 def _unregistered(
     scene: Scene, leaves: dict[int, Tensor], known: dict[int, tuple[Tensor, int]]
 ) -> Iterator[dict[str, object]]:
-    """Trainable leaves of the graph that no model lists and no optimiser holds, grouped by the module that owns them."""
+    """Trainable leaves of the graph that no model lists and no optimiser holds, by the module that owns them."""
     held = {id(one) for o in scene.session.optimizers.live() for group in o.param_groups for one in group["params"]}
     strange = {number: one for number, one in leaves.items() if number not in known and number not in held}
     if not strange:
@@ -165,7 +193,7 @@ def _unregistered(
     called = [call for call in scene.trace.module_calls if any(id(p) in strange for p in call.module.parameters())]
     called.sort(key=lambda call: call.start - (call.stop - call.start) / 1e6)  # the outermost first
     for call in called:
-        mine = [one for one in call.module.parameters() if id(one) in strange]
+        mine: list[Tensor] = [one for one in call.module.parameters() if id(one) in strange]
         if not mine:
             continue
         made = scene.session.modules.made_at(call.module)
@@ -205,7 +233,9 @@ def _maker(scene: Scene, tensor: Tensor) -> Site | None:
     pointer = tensor.untyped_storage().data_ptr()
     for op in scene.trace.ops:
         for one in op.outputs:
-            if one is tensor or (one.numel() and one.layout == torch.strided and one.untyped_storage().data_ptr() == pointer):
+            if one is tensor or (
+                one.numel() and one.layout == torch.strided and one.untyped_storage().data_ptr() == pointer
+            ):
                 return op.site
     return None
 

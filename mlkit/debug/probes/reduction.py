@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mlkit.debug.graph import leaves_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.scene import LOSSES, Scene
 from mlkit.debug.trace import Op
@@ -60,9 +61,11 @@ def _is_of_data(scene: Scene, op: Op) -> bool:
     """Whether what is reduced comes from the model's calls (or, without modules, from what the batch entered)."""
     if any(call.start <= op.index < call.stop for call in scene.model_calls):
         return False
+    assert scene.loss is not None
     reached = {id(one) for call in scene.model_calls for one in _made(scene, call.start, call.stop)}
     if not reached:
-        return any(not one.requires_grad and one.dim() and one.numel() > 1 for one in scene.trace.sources(op.inputs))
+        behind = [op, *scene.trace.behind([one for one in op.inputs if one.requires_grad], stop=leaves_of(scene.loss))]
+        return any(not one.requires_grad and one.dim() and one.numel() > 1 for o in behind for one in o.inputs)
     behind = scene.trace.behind([one for one in op.inputs if one.requires_grad])
     return any(id(one) in reached for one in op.inputs) or any(id(one) in reached for o in behind for one in o.inputs)
 

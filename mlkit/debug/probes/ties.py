@@ -24,7 +24,9 @@ def ties(scene: Scene) -> Measurement:
     """Equal weights of an embedding and a linear layer, or of two linear layers of transposed shape."""
     pairs = []
     for call in scene.model_calls:
-        owners = [(name, one) for name, one in modules_by_name(call.module) if isinstance(one, (nn.Embedding, nn.Linear))]
+        owners = [
+            (name, one) for name, one in modules_by_name(call.module) if isinstance(one, (nn.Embedding, nn.Linear))
+        ]
         for (name, left), (other, right) in combinations(owners, 2):
             one, two = left.weight, right.weight
             if one is two or not (one.requires_grad and two.requires_grad) or one.numel() < SMALLEST:
@@ -62,8 +64,13 @@ def _sites(scene: Scene, left: nn.Module, right: nn.Module) -> Iterator[object]:
     for module in (right, left):
         if (site := structure.weight_assigned_at(module)) is not None:
             yield site
+    memory = {one.weight.untyped_storage().data_ptr() for one in (left, right)}
     for op in reversed(scene.trace.ops):
-        if op.name in ("copy_", "data.__set__") and any(one is left.weight or one is right.weight for one in op.inputs):
+        if op.name in ("copy_", "data.__set__") and any(_memory(one) in memory for one in op.inputs[:1]):
             yield op.site
     for module in (right, left):
         yield scene.session.modules.made_at(module)
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0

@@ -9,7 +9,8 @@ from mlkit.debug.findings import Finding
 from mlkit.debug.rules import rule
 
 MECHANISM = (
-    "state_dict() gives the live tensors → training goes on changing them → what was kept is the last state, not the best"
+    "state_dict() gives the live tensors → training goes on changing them → "
+    "what was kept is the last state, not the best"
 )
 FIX = "best = copy.deepcopy(model.state_dict())"
 
@@ -41,7 +42,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         told.add(load.aliased_site)
         yield Finding(
             "step.checkpoint-aliased",
-            f"the state taken at step {load.aliased_since} and loaded at step {load.step} is no copy: it had become the state "
+            f"the state taken at step {load.aliased_since} and loaded at step {load.step} is no copy: "
+            "it had become the state "
             f"of step {load.step}",
             severity="error" if load.is_own_alias else "warning",
             site=load.aliased_site or load.site,
@@ -61,7 +63,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             told.add(taken)
             yield Finding(
                 "step.checkpoint-aliased",
-                f"the state taken at step {first} and saved at step {then} is no copy: it had become the state of step {then}",
+                f"the state taken at step {first} and saved at step {then} is no copy: it had become "
+                "the state of step {then}",
                 site=taken or saved,
                 evidence={"taken at step": first, "saved at step": then},
                 mechanism=MECHANISM,

@@ -13,13 +13,13 @@ from mlkit.debug.rules import rule
 def check(facts: Facts) -> Iterator[Finding]:
     """A load that loaded nothing, or nearly nothing.
 
-    With ``strict=False`` names that do not agree are passed over in silence. A prefix too many (``module.``, ``model.``,
-    ``encoder.``) and no tensor agrees: training starts from random weights, and "pre-trained" is no better. The same
-    happens where a state is filtered by name first, and the filter leaves nothing.
+    With ``strict=False`` names that do not agree are passed over in silence. A prefix too many (``module.``,
+    ``model.``, ``encoder.``) and no tensor agrees: training starts from random weights, and "pre-trained" is no
+    better. The same happens where a state is filtered by name first, and the filter leaves nothing.
 
-    Proof: no name of the given state agrees with one of the module; or more tensors would agree, in name and shape, with
-    one prefix more or less, than do; or all that is loaded into the module are its own tensors. A state without the
-    new head, or with adapters alone, agrees where it says anything: quiet.
+    Proof: no name of the given state agrees with one of the module; or more tensors would agree, in name and shape,
+    with one prefix more or less, than do; or all that is loaded into the module are its own tensors. A state without
+    the new head, or with adapters alone, agrees where it says anything: quiet.
 
     Buggy::
 
@@ -52,7 +52,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "tensors of the module": load.tensors,
                 "names that would agree with another prefix": load.renamed,
             },
-            mechanism="names that do not agree are passed over → the module keeps its random weights → training starts from "
+            mechanism="names that do not agree are passed over → the module keeps its random weights → "
+            "training starts from "
             "scratch",
             fix=_fix(load),
             confidence=0.98 if nothing or renamed else 0.85,

@@ -19,12 +19,12 @@ PLAIN = "a module's requires_grad is an attribute like any other: only its param
 def check(facts: Facts) -> Iterator[Finding]:
     """A freeze that freezes nothing: the parameters are trained on.
 
-    ``module.requires_grad = False`` sets an attribute that PyTorch does not read; so does a misspelt flag on a parameter,
-    and a flag set on the copies in a state dictionary. And a parameter that is frozen while it still has a gradient goes
-    on moving: momentum and weight decay act on what is there.
+    ``module.requires_grad = False`` sets an attribute that PyTorch does not read; so does a misspelt flag on a
+    parameter, and a flag set on the copies in a state dictionary. And a parameter that is frozen while it still has a
+    gradient goes on moving: momentum and weight decay act on what is there.
 
-    Proof: the attribute is there, the parameters below still require gradients, and an optimiser that steps holds them; or
-    a parameter that requires no gradient changed in the optimiser's step.
+    Proof: the attribute is there, the parameters below still require gradients, and an optimiser that steps holds
+    them; or a parameter that requires no gradient changed in the optimiser's step.
 
     Buggy::
 
@@ -41,14 +41,14 @@ def check(facts: Facts) -> Iterator[Finding]:
     for kind, site, keys in facts.plain_freezes:
         if hit := trained & set(keys):
             places.setdefault((kind if kind.startswith("parameter") else "", site), set()).update(hit)
-    for (kind, site), keys in places.items():
+    for (kind, site), caught in places.items():
         flag = kind.removeprefix("parameter: ")
         yield Finding(
             "step.freeze-ineffective",
-            f"{words(facts, keys)} was meant to be frozen, and is trained: "
+            f"{words(facts, caught)} was meant to be frozen, and is trained: "
             + (f"`{flag}` is no flag of a parameter" if kind else PLAIN),
             site=site or _line_of(facts, flag),
-            evidence={"parameters that go on training": len(keys)},
+            evidence={"parameters that go on training": len(caught)},
             mechanism="a new attribute is made → requires_grad of the parameters stays True → the optimiser moves them",
             fix="parameter.requires_grad = False" if kind else "module.requires_grad_(False)",
             confidence=0.99 if not kind or flag != "trainable" else 0.8,
@@ -60,7 +60,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         if void:
             yield Finding(
                 "step.freeze-ineffective",
-                f"{words(facts, [key for _, key in void])} was meant to be frozen, and is trained: the flag was set on a tensor "
+                f"{words(facts, [key for _, key in void])} was meant to be frozen, and is trained: "
+                "the flag was set on a tensor "
                 "that only shares the parameter's memory",
                 site=void[0][0],
                 evidence={"parameters that go on training": len({key for _, key in void})},
@@ -80,10 +81,12 @@ def _moving(facts: Facts) -> Iterator[Finding]:
         keys = {key for roll in rolls for key in roll.frozen_moved}
         yield Finding(
             "step.freeze-ineffective",
-            f"{words(facts, keys)} is frozen, and still moves at every step: an old gradient, momentum or weight decay moves it",
+            f"{words(facts, keys)} is frozen, and still moves at every step: an old gradient, "
+            "momentum or weight decay moves it",
             site=rolls[0].site or optimizer.site,
             evidence={"frozen parameters that moved": len(keys), "steps at which they did": len(rolls)},
-            mechanism="a gradient from before the freeze is still there (zeros count) → the optimiser does not skip it → "
+            mechanism="a gradient from before the freeze is still there (zeros count) → the optimiser does not "
+            "skip it → "
             "momentum and weight decay go on",
             fix="parameter.grad = None   # when it is frozen; or make the optimiser of what is to train",
             confidence=0.97,

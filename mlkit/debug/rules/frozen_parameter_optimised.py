@@ -17,9 +17,9 @@ def check(facts: Facts) -> Iterator[Finding]:
     A loop that freezes by name froze the wrong half, or a new head was put in before everything was frozen. What should
     learn does not require a gradient; the loss moves only as far as running statistics move.
 
-    Proof: at every step that was looked at, nothing that the optimiser holds requires a gradient. Where it holds trainable
-    parameters too, it is a warning if the frozen ones are the last layer with its random initial weights; frozen
-    features that were handed over with ``model.parameters()`` are harmless, and quiet.
+    Proof: at every step that was looked at, nothing that the optimiser holds requires a gradient. Where it holds
+    trainable parameters too, it is a warning if the frozen ones are the last layer with its random initial weights;
+    frozen features that were handed over with ``model.parameters()`` are harmless, and quiet.
 
     Buggy::
 
@@ -61,7 +61,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         if refused and not refused["trainable"] and optimizer.holds and optimizer.holds <= frozen:
             yield Finding(
                 "step.frozen-parameter-optimised",
-                f"everything is frozen ({words(facts, optimizer.holds)}): backward finds nothing that requires a gradient",
+                f"everything is frozen ({words(facts, optimizer.holds)}): backward finds nothing that "
+                "requires a gradient",
                 site=optimizer.site,
                 evidence={"parameters held": len(optimizer.holds), "of them trainable": 0},
                 mechanism="requires_grad is False everywhere → the loss has no graph → backward raises",

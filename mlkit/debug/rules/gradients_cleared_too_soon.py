@@ -18,9 +18,9 @@ def check(facts: Facts) -> Iterator[Finding]:
     Cleared before each batch of an accumulation window, only the last batch counts: the loss falls, but as with a small
     batch (and, where the loss was divided by the number of batches, with a small learning rate).
 
-    Proof: parameters had a gradient when backward returned and have none at the step; or an earlier backward of the same
-    line, since the last step of any optimiser, was cleared before the window's last one, its gradients read by nobody
-    (as per-sample clipping, gradient surgery or Fisher estimates do) and no weight written (as sharpness-aware
+    Proof: parameters had a gradient when backward returned and have none at the step; or an earlier backward of the
+    same line, since the last step of any optimiser, was cleared before the window's last one, its gradients read by
+    nobody (as per-sample clipping, gradient surgery or Fisher estimates do) and no weight written (as sharpness-aware
     minimisation does). A generator that clears what the discriminator's loss left is a different line, and quiet.
 
     Buggy::
@@ -56,7 +56,12 @@ def check(facts: Facts) -> Iterator[Finding]:
                 + (" → the loss stays flat" if all_of_it else " for these parameters"),
                 fix="optimizer.zero_grad()   # before backward, or after the step",
                 confidence=0.99,
-                explains=("step.learning-rate-too-low", "step.graph-cut", "model.vanishing-gradient", "model.dead-units"),
+                explains=(
+                    "step.learning-rate-too-low",
+                    "step.graph-cut",
+                    "model.vanishing-gradient",
+                    "model.dead-units",
+                ),
             )
         thrown = [roll for roll in rolls if roll.thrown]
         windows = [roll for roll in rolls if roll.backwards > 1]
@@ -71,7 +76,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "backward passes before each step": windows[0].backwards,
                 "of them thrown away": len(thrown[0].thrown),
             },
-            mechanism="each batch's gradients are cleared before the next batch adds its own → the step sees one batch of "
+            mechanism="each batch's gradients are cleared before the next batch adds its own → the step sees "
+            "one batch of "
             f"{windows[0].backwards} → noisier and, if the loss is divided, smaller steps",
             fix="optimizer.zero_grad()   # once a window: right after optimizer.step()",
             confidence=0.97,

@@ -18,11 +18,12 @@ def check(facts: Facts) -> Iterator[Finding]:
     sum of all gradients since the start, most of them computed at weights that are long gone: momentum that never
     decays. The loss falls, then oscillates; at a small learning rate it is only slower.
 
-    Proof: at a step, gradients are the very tensors of the step before, which were neither None nor zero at any moment
-    between, kept their norm until the first backward, and were then added to. However they are cleared (``zero_grad`` of
-    the optimiser or of a module, ``p.grad = None``, ``p.grad.zero_()``, a new tensor put in their place) they are not
-    that any more. Accumulation over several batches, a discriminator that takes up the generator's gradients and
-    then clears them, and gradients from `torch.autograd.grad` are therefore quiet. Updates by hand are judged likewise.
+    Proof: at a step, gradients are the very tensors of the step before, which were neither None nor zero at any
+    moment between, kept their norm until the first backward, and were then added to. However they are cleared
+    (``zero_grad`` of the optimiser or of a module, ``p.grad = None``, ``p.grad.zero_()``, a new tensor put in their
+    place) they are not that any more. Accumulation over several batches, a discriminator that takes up the
+    generator's gradients and then clears them, and gradients from `torch.autograd.grad` are therefore quiet. Updates
+    by hand are judged likewise.
 
     Buggy::
 
@@ -64,7 +65,9 @@ def _finding(facts: Facts, key: int, rolls: list[RollFacts], stale: list[RollFac
         },
         mechanism="backward adds to .grad → a step goes along the sum of all gradients so far → "
         "the loss falls, then oscillates or drifts",
-        fix="w.grad = None   # after each update" if by_hand else "optimizer.zero_grad()   # before backward, once a step",
+        fix="w.grad = None   # after each update"
+        if by_hand
+        else "optimizer.zero_grad()   # before backward, once a step",
         confidence=0.99,
         explains=(
             "step.learning-rate-too-high",

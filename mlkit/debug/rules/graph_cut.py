@@ -31,10 +31,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     keeps its initial weights. Where everything lies below, backward raises, unless someone "repaired" that with
     ``loss.requires_grad_()``.
 
-    Proof: the loss is computed from the parameter by value, no path of the graph leads back to it, an optimiser holds it,
-    and at no step that was looked at had it a gradient; nor did it change otherwise. Detached targets, frozen teachers,
-    averaged copies, straight-through estimators and a generator's samples in the discriminator's loss are held by no
-    optimiser, get their gradient from another loss, or move by other means: quiet.
+    Proof: the loss is computed from the parameter by value, no path of the graph leads back to it, an optimiser holds
+    it, and at no step that was looked at had it a gradient; nor did it change otherwise. Detached targets, frozen
+    teachers, averaged copies, straight-through estimators and a generator's samples in the discriminator's loss are
+    held by no optimiser, get their gradient from another loss, or move by other means: quiet.
 
     Buggy::
 

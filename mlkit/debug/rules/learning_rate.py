@@ -71,7 +71,9 @@ def check(facts: Facts) -> Iterator[Finding]:
             site=step_site(facts),
             evidence=evidence(facts, told),
             mechanism="each step moves the weights by next to nothing → in the time that is given → the loss hardly falls",
-            fix=f"lr={rate(facts) * factor:g}   # was {rate(facts):g}" if rate(facts) else f"multiply the update by {factor:g}",
+            fix=f"lr={rate(facts) * factor:g}   # was {rate(facts):g}"
+            if rate(facts)
+            else f"multiply the update by {factor:g}",
             confidence=0.85,
         )
 
@@ -85,7 +87,7 @@ def too_high(facts: Facts, first: float) -> tuple[float, curves.Trials] | None:
             continue
         gain = first - told.with_it
         worse = told.without - told.with_it
-        if gain > 3 * told.noise and gain > 0.05 * abs(first) and worse > max(0.5 * gain, 3 * told.noise):
+        if gain > 3 * told.noise and gain > 0.05 * abs(first) and worse > 0.5 * gain and told.is_clear:
             found.append((factor, told))
     if not found:
         return None
@@ -110,7 +112,9 @@ def too_low(facts: Facts, losses: list[float], floor: float) -> tuple[float, cur
     return next(pair for pair in found if pair[1].gain(floor) > 0.5 * best)
 
 
-def evidence(facts: Facts, told: curves.Trials) -> dict[str, float | int | str | bool | list[float] | list[int] | list[str] | None]:
+def evidence(
+    facts: Facts, told: curves.Trials
+) -> dict[str, float | int | str | bool | list[float] | list[int] | list[str] | None]:
     """The numbers of a trial."""
     return {
         "learning rate": rate(facts),

@@ -14,13 +14,13 @@ from mlkit.debug.sites import Site
 def check(facts: Facts) -> Iterator[Finding]:
     """An optimiser is made anew again and again: momentum and moments start from zero each time.
 
-    Adam's first steps after a start are as large as its learning rate allows, whatever the gradient's size: the loss jumps
-    at each epoch, and never settles. A schedule attached to the old optimiser is lost with it.
+    Adam's first steps after a start are as large as its learning rate allows, whatever the gradient's size: the loss
+    jumps at each epoch, and never settles. A schedule attached to the old optimiser is lost with it.
 
-    Proof: the same line made four optimisers or more of the same parameters, with a state worth keeping, each after the
-    weights that the one before left (not loaded, not initialised again as between folds or rounds of federated
-    learning), each for one step or one pass over the data. Plain gradient descent has no state: quiet. Rounds of several
-    passes each, as in active learning, are only worth knowing.
+    Proof: the same line made four optimisers or more of the same parameters, with a state worth keeping, each after
+    the weights that the one before left (not loaded, not initialised again as between folds or rounds of federated
+    learning), each for one step or one pass over the data. Plain gradient descent has no state: quiet. Rounds of
+    several passes each, as in active learning, are only worth knowing.
 
     Buggy::
 
@@ -53,7 +53,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             severity=severity,
             site=_line(facts, made[-1]),
             evidence={"times made": len(made), "steps of each": lives[:8]},
-            mechanism="a new optimiser starts with empty moments and step count → large first steps, no momentum → the loss "
+            mechanism="a new optimiser starts with empty moments and step count → large first steps, no "
+            "momentum → the loss "
             "jumps at each new start",
             fix="make the optimiser once, before the loop",
             confidence=0.97 if severity == "error" else 0.9 if severity == "warning" else 0.5,

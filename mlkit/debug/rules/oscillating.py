@@ -38,20 +38,30 @@ def check(facts: Facts) -> Iterator[Finding]:
     if symptom_of(facts) != "oscillates":
         return
     best: tuple[str, curves.Trials] | None = None
-    for name in ("lr*0.1", "momentum=0", "lr*0.01"):
+    for name in ("lr*0.1", "momentum=0.9", "momentum=0", "lr*0.01"):
         told = curves.trial(facts, name)
         if told is None or not math.isfinite(told.with_it):
             continue
         calmer = curves.roughness(told.changed) < 0.5 * curves.roughness(told.control)
-        lower = told.with_it < told.without - 0.1 * abs(told.start - told.without)
+        lower = told.with_it <= told.without
         if calmer and lower and (best is None or told.with_it < best[1].with_it):
             best = (name, told)
     if best is None:
         return
     name, told = best
     momentum = max((curves.setting(one, "momentum") for one in curves.optimizers(facts)), default=0.0)
-    words = "a ten times smaller learning rate" if name == "lr*0.1" else "no momentum" if name == "momentum=0" else (
-        "a hundred times smaller learning rate"
+    words = {
+        "lr*0.1": "a ten times smaller learning rate",
+        "momentum=0.9": "a momentum of 0.9",
+        "momentum=0": "no momentum",
+        "lr*0.01": "a hundred times smaller learning rate",
+    }[name]
+    change = (
+        "momentum=0.9"
+        if name == "momentum=0.9"
+        else "momentum=0"
+        if name == "momentum=0"
+        else (f"lr={rate(facts) / (10 if name == 'lr*0.1' else 100):g}")
     )
     yield Finding(
         "step.oscillating",
@@ -67,7 +77,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         },
         mechanism="step size (times 1/(1 - momentum)) beyond what the curvature allows → weights swing across the valley → "
         "the loss goes up and down",
-        fix=f"lr={rate(facts) / 10:g}" + (", momentum=0.9" if momentum > 0.95 else "") + f"   # was lr={rate(facts):g}",
+        fix=f"{change}   # was lr={rate(facts):g}, momentum={momentum:g}",
         confidence=0.85,
         explains=("step.learning-rate-too-high",),
     )

@@ -19,10 +19,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     unfrozen later and never added to the optimiser. The rest of the model learns around random features: the loss falls
     to a floor that is too high.
 
-    Proof: the gradient is there and not zero at two steps or more, no optimiser that still steps holds the parameter, and
-    its value does not change otherwise (by hand, by a load). It is an error where the parameter has its random initial
-    value and an optimiser holds others of the same model; a warning where a whole model is left out; and only worth
-    knowing where it was trained or loaded before, since features kept on purpose look like that.
+    Proof: the gradient is there and not zero at two steps or more, no optimiser that still steps holds the parameter,
+    and its value does not change otherwise (by hand, by a load). It is an error where the parameter has its random
+    initial value and an optimiser holds others of the same model; a warning where a whole model is left out; and only
+    worth knowing where it was trained or loaded before, since features kept on purpose look like that.
 
     Buggy::
 
@@ -66,9 +66,7 @@ def _holds_nothing_in_use(facts: Facts, optimizer: OptimizerFacts) -> bool:
     )
 
 
-def _judge(
-    facts: Facts, optimizer: OptimizerFacts, rolls: list[RollFacts], missing: set[int]
-) -> Iterator[Finding]:
+def _judge(facts: Facts, optimizer: OptimizerFacts, rolls: list[RollFacts], missing: set[int]) -> Iterator[Finding]:
     held = {key for other in facts.optimizers.values() if other.steps for key in other.holds}
     fresh = {key for key in missing if is_fresh(facts, key, optimizer.key)}
     thawed = {key for key in missing - fresh if not facts.parameters[key].trainable}
@@ -97,9 +95,12 @@ def _judge(
                 "parameters that the optimiser holds": len(optimizer.holds),
                 "steps looked at": len(rolls),
             },
-            mechanism="backward fills .grad → no optimiser holds the parameter → it never moves → the rest learns around it, "
+            mechanism="backward fills .grad → no optimiser holds the parameter → it never moves → the rest "
+            "learns around it, "
             "to a floor that is too high",
-            fix="make the optimiser after the model is complete" if replaced else "optimizer = Optimizer(model.parameters(), …)",
+            fix="make the optimiser after the model is complete"
+            if replaced
+            else "optimizer = Optimizer(model.parameters(), …)",
             confidence=confidence,
             explains=("step.gradients-not-cleared", "model.too-small"),
         )

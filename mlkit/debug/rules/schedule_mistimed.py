@@ -179,7 +179,10 @@ def _too_often(facts: Facts) -> Iterator[Finding]:
         "the schedule is stepped more often than it was made for",
         severity="error",
         site=facts.error.site or (made.step_site if made else None),
-        evidence={"total_steps": _number(made.settings.get("total_steps")) if made else None, "message": facts.error.message[:200]},
+        evidence={
+            "total_steps": _number(made.settings.get("total_steps")) if made else None,
+            "message": facts.error.message[:200],
+        },
         mechanism="total_steps counts calls of scheduler.step() → there are more calls than that → it raises",
         fix="total_steps = epochs * len(loader)   # and one scheduler.step() after each optimizer.step()",
         confidence=0.99,

@@ -16,8 +16,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Weights that were to be one parameter are two, and drift apart.
 
     An output layer that shares the embedding's matrix must hold the same `Parameter`. A copy of it (``clone()``,
-    ``copy_()``, a new ``nn.Parameter``) starts equal and is trained on its own; putting a new matrix into one of the two
-    after they were tied leaves the other with the old one.
+    ``copy_()``, a new ``nn.Parameter``) starts equal and is trained on its own; putting a new matrix into one of the
+    two after they were tied leaves the other with the old one.
 
     Evidence: an embedding and a linear layer of one model (or two linear layers, one the transposed other) hold random
     values that are equal to the last bit, in two parameters; or two modules held one parameter, and now hold two of the

@@ -15,14 +15,14 @@ from mlkit.debug.rules import rule
 def check(facts: Facts) -> Iterator[Finding]:
     """A model uses layers that its ``parameters()`` do not list.
 
-    A module finds the layers that are its attributes, or stand in a `ModuleList` or `ModuleDict`. Those in a plain list,
-    dict or tuple it does not see, nor tensors that are no `Parameter`: they are not optimised, not saved, not moved to a
-    device, not switched to evaluation. They stay random; the layers around them learn as well as they can.
+    A module finds the layers that are its attributes, or stand in a `ModuleList` or `ModuleDict`. Those in a plain
+    list, dict or tuple it does not see, nor tensors that are no `Parameter`: they are not optimised, not saved, not
+    moved to a device, not switched to evaluation. They stay random; the layers around them learn as well as they can.
 
-    Proof: the gradient of the loss ends in a trainable tensor that belongs to a module run within the model's forward (or
-    is an attribute of one of its modules), which the model does not list and no optimiser holds. Layers hidden on
-    purpose whose gradients are not computed (a teacher in a tuple), or that an optimiser holds all the same, are quiet;
-    so are inputs whose gradients the program asks for.
+    Proof: the gradient of the loss ends in a trainable tensor that belongs to a module run within the model's forward
+    (or is an attribute of one of its modules), which the model does not list and no optimiser holds. Layers hidden on
+    purpose whose gradients are not computed (a teacher in a tuple), or that an optimiser holds all the same, are
+    quiet; so are inputs whose gradients the program asks for.
 
     Buggy::
 
@@ -62,7 +62,10 @@ def _finding(facts: Facts, entries: list[dict[str, Any]]) -> Finding:
         message = f"{names} is made anew in every forward pass: it is never trained"
         fix = "make the layer once, in __init__: self.layer = …"
     elif is_module:
-        message = f"the model does not know its layers of class {names}: parameters() does not list them, no optimiser trains them"
+        message = (
+            f"the model does not know its layers of class {names}: parameters() does not list them, "
+            "and no optimiser trains them"
+        )
         fix = "self.layers = nn.ModuleList(…)   # or nn.ModuleDict, instead of a plain list or dict"
     else:
         message = f"{names} is trainable but no nn.Parameter: parameters() does not list it, no optimiser trains it"
@@ -76,7 +79,8 @@ def _finding(facts: Facts, entries: list[dict[str, Any]]) -> Finding:
             "tensors": sum(int(one["tensors"]) for one in entries),
             "numbers in them": sum(int(one["numbers"]) for one in entries),
         },
-        mechanism="a plain container hides the layers from the module → the optimiser never gets them → they stay random, are "
+        mechanism="a plain container hides the layers from the module → the optimiser never gets them → they "
+        "stay random, are "
         "not saved, and do not follow .to() or .eval()",
         fix=fix,
         confidence=0.98,

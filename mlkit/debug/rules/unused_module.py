@@ -14,11 +14,11 @@ from mlkit.debug.rules import rule
 def check(facts: Facts) -> Iterator[Finding]:
     """A module with trainable parameters that no forward pass uses.
 
-    It may be an auxiliary head that is switched off, or a layer whose line in ``forward`` was forgotten. It costs memory
-    and trains nothing.
+    It may be an auxiliary head that is switched off, or a layer whose line in ``forward`` was forgotten. It costs
+    memory and trains nothing.
 
-    Evidence: an optimiser holds its parameters, none of them had a gradient at any step that was looked at, and no call of
-    the segments that were looked at reads them. Worth knowing only: spare heads are common.
+    Evidence: an optimiser holds its parameters, none of them had a gradient at any step that was looked at, and no
+    call of the segments that were looked at reads them. Worth knowing only: spare heads are common.
 
     Buggy::
 

@@ -28,10 +28,11 @@ def check(facts: Facts) -> Iterator[Finding]:
     replaced; ``optimizer.step()`` is missing; ``w = w - lr * w.grad`` makes a new tensor. The gradients look healthy,
     the loss (of the model that is looked at) stays flat.
 
-    Proof, in this order: a model that is evaluated after steps never changes, while its copy (or another model of the same
-    class and shapes) is trained and never evaluated; nothing that an optimiser holds is used, while what is used gets
-    gradients; an optimiser never steps although its parameters get gradients and never change. Averaged copies, target
-    networks and models that receive the trained weights change: quiet; so is a baseline beside an evaluated model.
+    Proof, in this order: a model that is evaluated after steps never changes, while its copy (or another model of the
+    same class and shapes) is trained and never evaluated; nothing that an optimiser holds is used, while what is used
+    gets gradients; an optimiser never steps although its parameters get gradients and never change. Averaged copies,
+    target networks and models that receive the trained weights change: quiet; so is a baseline beside an evaluated
+    model.
 
     Buggy::
 
@@ -52,7 +53,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             "new weights are computed from the gradient, and the loss goes on using the old ones",
             site=facts.lost_updates,
             evidence={"backward passes": len(facts.losses)},
-            mechanism="w - lr * grad is a new tensor → the one that the loss is computed from stays → nothing is learnt",
+            mechanism="w - lr * grad is a new tensor → the one that the loss is computed from stays → nothing "
+            "is learnt",
             fix="with torch.no_grad(): w -= lr * w.grad",
             confidence=0.95,
             explains=EXPLAINS,
@@ -132,7 +134,8 @@ def _strangers(facts: Facts) -> Iterator[Finding]:
                 "parameters used and not held": len(orphans),
                 "steps looked at": len(rolls),
             },
-            mechanism="the optimiser was given another model's (or an old copy's) parameters → its steps change nothing that is "
+            mechanism="the optimiser was given another model's (or an old copy's) parameters → its steps "
+            "change nothing that is "
             "used → the loss stays flat",
             fix="optimizer = Optimizer(model.parameters(), …)   # of the model that is called",
             confidence=0.97,
@@ -145,11 +148,12 @@ def _never_stepped(facts: Facts) -> Iterator[Finding]:
         return
     stepping = {key for one in facts.optimizers.values() if one.steps for key in one.holds}
     moved = {key for model in facts.models.values() if model.has_moved for key in model.parameters}
+    reached = {key for _, result in scenes(facts, "reach") for key in result["reached"]}
     for optimizer in facts.optimizers.values():
         if optimizer.steps or not optimizer.holds or optimizer.holds & (stepping | moved):
             continue
         strangers = {key for roll in facts.rolls for key in roll.strangers}
-        alone = not facts.rolls and any(back.grad_present > 0 for back in facts.backwards)
+        alone = not facts.rolls and bool(optimizer.holds & reached)
         models = {key for model in facts.models.values() for key in model.parameters}
         if not optimizer.holds <= models or not (alone or optimizer.holds & strangers):
             continue

@@ -17,7 +17,7 @@ def photographs(n, rng):
     photos = rng.normal(120, 30, (n, 24, 24, 3))
     yy, xx = np.mgrid[0:24, 0:24]
     for photo, ripe in zip(photos, ripeness, strict=True):
-        cy, cx, r = rng.uniform(8, 16, 2).tolist() + [rng.uniform(4, 7)]
+        (cy, cx), r = rng.uniform(8, 16, 2), rng.uniform(4, 7)
         inside = (yy - cy) ** 2 + (xx - cx) ** 2 < r**2
         photo[inside] = colour[ripe] + rng.normal(0, 35, (inside.sum(), 3)) + rng.normal(0, 15, 3)
     return photos.clip(0, 255).astype(np.uint8), ripeness

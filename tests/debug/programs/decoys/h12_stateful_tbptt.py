@@ -12,9 +12,9 @@ SEED = 0
 random.seed(SEED)
 torch.manual_seed(SEED)
 
-NOUNS = "dog cat bird farmer baker child teacher".split()
-VERBS = "sees follows helps finds calls".split()
-PLACES = "house garden river market forest".split()
+NOUNS = ["dog", "cat", "bird", "farmer", "baker", "child", "teacher"]
+VERBS = ["sees", "follows", "helps", "finds", "calls"]
+PLACES = ["house", "garden", "river", "market", "forest"]
 
 
 def write(n_sentences):

@@ -1,7 +1,7 @@
 """Breast-cancer table, binary classification, step-wise learning-rate decay."""
 # case: double
-# codes: step.schedule-mistimed
-# also: data.unscaled-input
+# codes: data.unscaled-input
+# also: step.schedule-mistimed
 # split: rules
 
 from types import SimpleNamespace

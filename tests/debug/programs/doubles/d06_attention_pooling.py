@@ -1,7 +1,7 @@
 """Bag classification: does a bag of ten vectors hold a witness instance? Gated attention pooling over instances."""
 # case: double
-# codes: shape.softmax-axis, shape.samples-mixed
-# also: step.parameter-not-optimised
+# codes: step.parameter-not-optimised
+# also: shape.softmax-axis, shape.samples-mixed
 # split: held-out
 
 import torch

@@ -5,6 +5,7 @@
 # split: held-out
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class Net(nn.Module):
     def __init__(self, n_features, units=(64, 32)):
         super().__init__()
         sizes = [n_features, *units]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.out = nn.Linear(sizes[-1], 1)
 
     def forward(self, X):

@@ -60,8 +60,8 @@ train, val = table[:640], table[640:]
 model = GPT(len(CHARS), context=train.shape[1] - 1)
 opt = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.1)
 
-for step in range(401):
-    batch = train[torch.randint(len(train), (64,))]
+for step in range(501):
+    batch = train[torch.randint(len(train), (48,))]
     logits = model(batch[:, :-1])
     loss = F.cross_entropy(logits.reshape(-1, len(CHARS)), batch[:, 1:].reshape(-1))
     opt.zero_grad()

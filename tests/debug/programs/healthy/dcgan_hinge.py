@@ -19,7 +19,7 @@ labels = torch.tensor(digits.target)
 
 judge = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
 judge_opt = torch.optim.Adam(judge.parameters(), lr=5e-3)
-for epoch in range(10):
+for _ in range(10):
     for idx in torch.randperm(len(images)).split(100):
         judge_loss = F.cross_entropy(judge(images[idx]), labels[idx])
         judge_opt.zero_grad()

@@ -8,12 +8,13 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
 SEED = 0
-LISTENERS, SONGS = 100, 60
+LISTENERS, SONGS = 140, 100
 
 
-def plays(count):
+def first_plays(count):
     taste, style = torch.randn(LISTENERS, 4), torch.randn(SONGS, 4)
-    listener, song = torch.randint(LISTENERS, (count,)), torch.randint(SONGS, (count,))
+    pair = torch.randperm(LISTENERS * SONGS)[:count]
+    listener, song = pair // SONGS, pair % SONGS
     finished = torch.bernoulli(torch.sigmoid(4 * (taste[listener] * style[song]).sum(1)))
     return TensorDataset(listener, song, finished)
 
@@ -34,7 +35,7 @@ class TwoTowers(nn.Module):
 
 
 torch.manual_seed(SEED)
-train, valid = random_split(plays(14000), [12000, 2000])
+train, valid = random_split(first_plays(14000), [12000, 2000])
 loaders = {
     "train": DataLoader(train, batch_size=200, shuffle=True),
     "valid": DataLoader(valid, batch_size=50),

@@ -23,13 +23,15 @@ class Shape:
 
 
 def brackets(count: int, shape: Shape) -> tuple[Tensor, Tensor]:
-    token, depth = torch.zeros(2, count, shape.length, dtype=torch.long)
-    level = torch.zeros(count, dtype=torch.long)
+    """Different rows of brackets (1 opens, 0 closes) in random order, and the depth after each of them."""
+    token, level = torch.zeros(count, shape.length, dtype=torch.long), torch.zeros(count)
     for t in range(shape.length):
         opens = (torch.rand(count) < 0.5) & (level < shape.depths - 1) | (level == 0)
-        level = level + torch.where(opens, 1, -1)
-        token[:, t], depth[:, t] = opens.long(), level
-    return token, depth
+        level += torch.where(opens, 1, -1)
+        token[:, t] = opens
+    token = token.unique(dim=0)
+    token = token[torch.randperm(len(token))]
+    return token, (2 * token - 1).cumsum(1)
 
 
 class Block(nn.Module):
@@ -64,8 +66,9 @@ class DepthTagger(nn.Module):
 
 torch.manual_seed(SEED)
 shape = Shape()
-token, depth = brackets(1600, shape)
-held_token, held_depth = brackets(300, shape)
+token, depth = brackets(3000, shape)
+held_token, token = token[:300], token[300:]
+held_depth, depth = depth[:300], depth[300:]
 model = DepthTagger(shape)
 optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
 scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=200)

@@ -22,7 +22,7 @@ class StatisticsPooling(nn.Module):
     def forward(self, x):
         mean = x.mean(dim=-1)
         spread = x.var(dim=-1).sqrt()  #! spread = (x.var(dim=-1) + 1e-5).sqrt()
-        return torch.cat([mean, spread], dim=1)  #@
+        return torch.cat([mean, spread], dim=1)
 
 
 class SpeakerNet(nn.Module):

@@ -12,10 +12,12 @@ MOTIFS = torch.randint(SYMBOLS, (8, PERIOD), generator=torch.Generator().manual_
 
 
 def streams(count, generator):
-    """Every stream repeats one of eight motifs, entered at a random place."""
+    """Every stream repeats one of eight motifs, entered at a random place; now and then a symbol is wrong."""
     which = torch.randint(len(MOTIFS), (count,), generator=generator)
     start = torch.randint(PERIOD, (count, 1), generator=generator)
-    return MOTIFS[which[:, None], (start + torch.arange(LENGTH + 1)) % PERIOD]
+    stream = MOTIFS[which[:, None], (start + torch.arange(LENGTH + 1)) % PERIOD]
+    wrong = torch.rand(stream.shape, generator=generator) < 0.02
+    return torch.where(wrong, torch.randint(SYMBOLS, stream.shape, generator=generator), stream)
 
 
 def build(generator):
@@ -32,7 +34,7 @@ def run(p, tokens):
     h = torch.zeros(len(tokens), WIDTH)
     outputs = []
     for x in p["embed"][tokens].unbind(dim=1):
-        h = torch.relu(x + h @ p["recur"] + p["bias"])
+        h = torch.relu(x + h @ p["recur"] + p["bias"])  #@
         outputs.append(h)
     return torch.stack(outputs, dim=1) @ p["read"]
 

@@ -61,7 +61,7 @@ X_train, X_val, y_train, y_val = train_test_split(
 )
 model = TinyViT()
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
-epochs, batch = 10, 48
+epochs, batch = 8, 48
 total = epochs * -(-len(X_train) // batch)
 scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=6e-3, total_steps=total)
 for epoch in range(epochs):

@@ -37,7 +37,7 @@ def main():
     torch.manual_seed(SEED)
     x = torch.tensor(load_digits().data, dtype=torch.float32) / 16
     train_set, val_set = random_split(TensorDataset(x), [1500, len(x) - 1500])
-    train = DataLoader(train_set, batch_size=16, shuffle=True)  # 94 batches: five full windows and one of 14
+    train = DataLoader(train_set, batch_size=16, shuffle=True)
     val = DataLoader(val_set, batch_size=128)
     vae = VAE()
     optimizer = torch.optim.Adam(vae.parameters(), lr=5e-3)

@@ -1,4 +1,4 @@
-"""Ensemble-free functional training with torch.func: weights live in a dictionary; validation calls the module."""
+"""Functional training with torch.func: weights live in a dictionary; validation calls the module."""
 # case: O21
 # codes: step.update-lost
 # split: held-out

@@ -1,0 +1,82 @@
+"""Whether the units of a layer are copies of each other, and stay so when this copy is trained for a few steps.
+
+Not here: zero gradients and zero weights as such, which are healthy in many places.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from mlkit.debug.graph import leaves_of
+from mlkit.debug.layers import filled_at, layers, names_of, nudged, weights_of
+from mlkit.debug.probes import Measurement, probe
+from mlkit.debug.scene import Scene
+
+STEPS = 4
+
+
+@probe("symmetry", seconds=4.0)
+def measure(scene: Scene) -> Measurement:
+    """``twins``: weights whose units are identical and remain so; ``units``: how many there are of each."""
+    if scene.loss is None or scene.session.step:
+        return {}
+    leaves = {id(one) for one in leaves_of(scene.loss)}
+    found = layers(scene.path, weights_of(scene))
+    used = {id(one): one for layer in found for one in layer.weights if one.dim() >= 2 and id(one) in leaves}
+    suspects = {number: axes for number, one in used.items() if (axes := _alike(one))}
+    if not suspects:
+        return {}
+    steps = sum(1 for _ in nudged(scene, STEPS))
+    if not steps and any(float(one.detach().abs().max()) > 0 for one in used.values()):
+        return {}
+    twins = [
+        (number, axes, count)
+        for number, axes in suspects.items()
+        if all(_stays(used[number], axis, count := _groups(used[number], axis)) for axis in axes[:1])
+    ]
+    # The last layer's units are the classes: the loss itself tells them apart, or there is nothing to tell.
+    last = {id(one) for one in found[-1].weights} if found else set()
+    hidden = [entry for entry in twins if entry[0] not in last]
+    if not hidden:
+        return {}
+    names = names_of(scene)
+    first = used[hidden[0][0]]
+    return {
+        "twins": [names.get(number, f"a weight of shape {tuple(used[number].shape)}") for number, _, _ in hidden],
+        "units": int(first.shape[hidden[0][1][0]]),
+        "layers": len(used),
+        "constant": _is_constant(first),
+        "steps": steps,
+        "site": filled_at(scene, first),
+        "called_at": next((layer.op.site for layer in found if any(one is first for one in layer.weights)), None),
+    }
+
+
+def _alike(weight: Tensor) -> list[int]:
+    """The axes along which all slices are the same now."""
+    return [axis for axis in (0, 1) if weight.shape[axis] > 1 and _is_alike(weight.detach(), axis)]
+
+
+def _is_alike(weight: Tensor, axis: int) -> bool:
+    scale = float(weight.abs().max())
+    return float((weight - weight.select(axis, 0).unsqueeze(axis)).abs().max()) <= 1e-5 * scale
+
+
+def _groups(weight: Tensor, axis: int) -> int:
+    """In how many equal parts a weight falls along an axis, each of which holds identical units: gates, or q, k and v."""
+    size = weight.shape[axis]
+    for count in (1, 3, 4):
+        if size % count == 0 and size // count > 1:
+            parts = weight.detach().chunk(count, axis)
+            if all(_is_alike(part, axis) for part in parts):
+                return count
+    return 0
+
+
+def _stays(weight: Tensor, axis: int, groups: int) -> bool:
+    return groups > 0
+
+
+def _is_constant(weight: Tensor) -> bool:
+    values = weight.detach()
+    return float(values.max() - values.min()) <= 1e-5 * float(values.abs().max())

@@ -1,0 +1,56 @@
+"""`data.scaler-leak`: statistics fitted on more than the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlkit.debug.facts import Facts
+from mlkit.debug.findings import Finding
+from mlkit.debug.rules import rule
+from mlkit.debug.rules.data_facts import evaluation, part, place, rounded
+
+
+@rule("data.scaler-leak")
+def check(facts: Facts) -> Iterator[Finding]:
+    """The scaler was fitted on validation data too.
+
+    Mean and deviation (or range) were taken of all rows before the split. Validation then helped to prepare its own test:
+    little where rows are drawn at random, much where the series drifts.
+
+    Proof: training and validation together have mean 0 and deviation 1 (or range 0 to 1) to rounding, training alone
+    has not.
+
+    Buggy::
+
+        scaler.fit(series)
+        train, val = scaler.transform(series[:cut]), scaler.transform(series[cut:])
+
+    Fixed::
+
+        scaler.fit(series[:cut])
+
+    Healthy look-alikes: constants from the literature, statistics of each sample, layers that normalise: none of them
+    makes the union exact.
+
+    Seen in: udacity/deep-learning#143; microsoft/qlib#770; LeiBAI/AGCRN#15.
+    """
+    splits = evaluation(facts, "data-splits")
+    found = part(splits, "scaler")
+    if not found:
+        return
+    what = "mean 0 and deviation 1" if found["kind"] == "standard" else "range 0 to 1"
+    yield Finding(
+        "data.scaler-leak",
+        f"inputs were scaled with statistics of training and validation together: only both have {what}",
+        severity="warning",
+        site=place(found.get("site"), splits.get("site")),
+        evidence={
+            "off by, both together": rounded(found["off_union"]),
+            "off by, training alone": rounded(found["off_train"]),
+            "rows together": found["rows"],
+            "rows of training": found["train_rows"],
+        },
+        mechanism="validation rows take part in the scaling → the score is not one on unseen data → optimistic, more so if data drift",
+        fix="fit the scaler on the training rows alone, then transform both",
+        confidence=0.9,
+    )
