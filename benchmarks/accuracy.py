@@ -79,12 +79,14 @@ def main() -> None:
     parser.add_argument(
         "--data", default=os.environ.get("MLKIT_DATA", "../shared/data"), help="folder of the data sets"
     )
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="comma between (default %(default)s)")
     options = parser.parse_args()
+    seeds = [int(seed) for seed in options.seeds.split(",")]
     os.environ["MLKIT_DATA"] = str(Path(options.data).resolve())
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"experiments": {}}
     for name in options.experiments or EXPERIMENTS:
         metric, goal, settings, published = EXPERIMENTS[name]
-        runs = [run(name, seed, settings) for seed in SEEDS]
+        runs = [run(name, seed, settings) for seed in seeds]
         values = [float(str(entry["value"])) for entry in runs if "value" in entry]
         known["experiments"][name] = {
             "metric": f"test {metric}",

@@ -80,7 +80,7 @@ class Sample:
         if rows.shape[1] == 1:
             values = rows[:, 0].double()
             is_whole = bool(torch.isfinite(values).all()) and bool((values == values.round()).all())
-            few = not rows.is_floating_point() or len(values.unique()) <= 2
+            few = not rows.is_floating_point() or len(torch.unique(values)) <= 2
             return values.long() if is_whole and few else None
         if rows.shape[1] > 1 and bool(((rows == 0) | (rows == 1)).all()) and bool((rows.sum(1) == 1).all()):
             return rows.float().argmax(1)
@@ -369,6 +369,6 @@ def _rows(trace: Trace, op: Op, parent: Tensor, count: int) -> tuple[Tensor | No
     drawn = climb(trace, index).whole
     if drawn is None or drawn.dim() != 1 or drawn.is_floating_point() or drawn.dtype == torch.bool:
         return None, False
-    rows = drawn.unique()
+    rows = torch.unique(drawn)
     inside = bool(len(rows)) and int(rows[0]) >= 0 and int(rows[-1]) < parent.shape[0]
     return (rows if inside and len(rows) < parent.shape[0] else None), False

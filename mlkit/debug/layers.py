@@ -196,9 +196,11 @@ def line_of_layer(scene: Scene, op: Op) -> Site | None:
     return op.site
 
 
-def without_dropout(ops: Sequence[Op]) -> list[Op]:
-    """The same ops, with every dropout handing its input on."""
-    return [replace(op, function=_same) if op.name in _DROPOUTS else op for op in ops]
+def rerunnable(ops: Sequence[Op], weights: Sequence[Tensor]) -> list[Op]:
+    """The ops without those that fill ``weights``, and with every dropout handing its input on."""
+    filled = {id(one) for one in weights}
+    kept = [op for op in ops if not any(id(one) in filled for one in op.outputs)]
+    return [replace(op, function=_same) if op.name in _DROPOUTS else op for op in kept]
 
 
 def _same(value: Tensor, *_: object, **__: object) -> Tensor:
@@ -212,7 +214,7 @@ def nudged(scene: Scene, steps: int, *, size: float = 0.02) -> Iterator[int]:
     """
     assert scene.loss is not None
     leaves = [one for one in leaves_of(scene.loss) if one.is_floating_point()]
-    ops = without_dropout(scene.path)
+    ops = rerunnable(scene.path, leaves)
     norm = sum(float(one.detach().square().sum()) for one in leaves) ** 0.5
     for step in range(steps):
         torch.manual_seed(0)

@@ -169,7 +169,7 @@ def axis_of(op: Op, position: int = 1) -> int | None:
 
 
 def is_sigmoid_of(scene: Scene, tensor: Tensor) -> Op | None:
-    """The op that made a tensor which holds sigmoids of another tensor: by name, or by its values where hand-written."""
+    """The op that made a tensor of sigmoids of another one: by name, or by the values where hand-written."""
     op = maker(scene, tensor)
     if op is None or op.name in SIGMOID:
         return op
@@ -190,14 +190,14 @@ def is_sigmoid_of(scene: Scene, tensor: Tensor) -> Op | None:
     logits = torch.logit(values.float().clamp(1e-6, 1 - 1e-6)).flatten()
     for before in scene.trace.behind([tensor])[-8:]:
         for one in before.inputs:
-            if one.numel() == logits.numel() and one.is_floating_point():
-                if torch.allclose(one.detach().float().flatten(), logits, rtol=1e-3, atol=1e-3):
-                    return op
+            fits = one.numel() == logits.numel() and one.is_floating_point()
+            if fits and torch.allclose(one.detach().float().flatten(), logits, rtol=1e-3, atol=1e-3):
+                return op
     return None
 
 
 def line_of(scene: Scene, op: Op) -> Site | None:
-    """The line a person would change: where an activation of a container of torch's was made, else where it was called."""
+    """The line a person would change: where an activation in a container of torch's was made, else its call."""
     within = [one for one in scene.trace.module_calls if one.start <= op.index < one.stop]
     within.sort(key=lambda one: one.stop - one.start)
     if within and type(within[0].module).__module__.startswith("torch."):
@@ -212,7 +212,8 @@ def line_of(scene: Scene, op: Op) -> Site | None:
 def line_of_cause(scene: Scene, cause: Op, effect: Op) -> Site | None:
     """The line of an op that should not come before another: its own, or the other's where a helper is shared.
 
-    A helper of the script (``predict_proba``) may be right for what else it is used for: then the call is what is wrong.
+    A helper of the script (``predict_proba``) may be right for what else it is used for: then the call is what is
+    wrong.
     """
     if not cause.modules and cause.site and effect.site and cause.site.function != effect.site.function:
         return effect.site

@@ -229,7 +229,7 @@ def replay(ops: Sequence[Op], values: Mapping[int, object]) -> dict[int, object]
         args, kwargs = exchanged(op.args), exchanged(op.kwargs)
         assert isinstance(args, tuple)
         assert isinstance(kwargs, dict)
-        if op.is_in_place and isinstance(args[0], Tensor):
+        if op.is_in_place and args and isinstance(args[0], Tensor):
             args = (args[0].clone(), *args[1:])
         result = op.function(*args, **kwargs)
         if op.is_in_place and op.args and isinstance(op.args[0], Tensor):

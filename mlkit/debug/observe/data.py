@@ -1,4 +1,4 @@
-"""Where data sets, subsets and splits are made, what was put in place of what on them, and which examples are trained on.
+"""Where data sets, subsets and splits are made, what was replaced on them, and which examples are trained on.
 
 Seams: `Dataset.__setattr__`, and scikit-learn's splits and scalers where the program imports them.
 Not here: reading the examples (`mlkit.debug.examples`, in a child), and any judgement.

@@ -64,7 +64,7 @@ def classes_of_head(scene: Scene, head: Head) -> int | None:
 
 
 def _is_weighted(scene: Scene, head: Head, examples: Examples) -> bool:
-    """Whether the loss weighs classes or items, or the sampler draws them with weights; unknown losses count as weighted."""
+    """Whether the loss or the sampler weighs classes or items; unknown losses count as weighted."""
     given = [head.op.argument(2, "weight"), head.op.kwargs.get("pos_weight")]
     if any(isinstance(one, Tensor) for one in given) or not head.is_known:
         return True

@@ -204,7 +204,7 @@ def _line_of_change(scene: Scene, examples: Examples, index: int, state: Callabl
 
 
 def _own_randomness(scene: Scene, examples: Examples) -> dict[str, object]:
-    """Whether items vary by generators that the data set holds alone, and whether reading seeds the global ones anew."""
+    """Whether items vary by generators that the data set holds alone; whether reading seeds the global ones anew."""
     found: dict[str, object] = {}
     index = spread(examples.size, 1)[0]
     _seed(1)
@@ -299,6 +299,6 @@ def _seed(seed: int) -> None:
 def _global_state() -> dict[str, bytes]:
     return {
         "torch": torch.get_rng_state().numpy().tobytes(),
-        "numpy": str(np.random.get_state()[1:3]).encode() + np.random.get_state()[1].tobytes(),  # type: ignore[index, union-attr]
+        "numpy": str(np.random.get_state()[1:3]).encode() + np.random.get_state()[1].tobytes(),  # type: ignore[index]
         "random": str(random.getstate()).encode(),
     }

@@ -84,7 +84,7 @@ def _kinds(sample: Sample) -> Tensor | None:
     """A class for each item; real-valued labels fall into three of equal size."""
     classes = sample.classes
     if classes is not None:
-        classes = classes.unique(return_inverse=True)[1]
+        classes = torch.unique(classes, return_inverse=True)[1]
         return classes if 2 <= int(classes.max()) + 1 <= 50 else None
     labels = [one for one in sample.labels if one is not None]
     if len(labels) != len(sample) or any(one.numel() != 1 for one in labels):
@@ -96,7 +96,7 @@ def _kinds(sample: Sample) -> Tensor | None:
 
 
 def representations(sample: Sample) -> dict[str, Tensor]:
-    """The inputs as they are, their spectra (a shift does not matter), their order statistics (a permutation neither)."""
+    """The inputs, their spectra (a shift does not matter), their order statistics (a permutation neither)."""
     raw = sample.matrix
     if raw is None or not bool(torch.isfinite(raw).all()):
         return {}

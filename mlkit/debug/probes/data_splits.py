@@ -1,4 +1,4 @@
-"""Training examples against those of an evaluation: their scale, the same items, the order of classes, shared statistics.
+"""Training examples against those of an evaluation: scale, same items, order of classes, shared statistics.
 
 Not here: each of them by itself (`data_values`, `data_labels`).
 """
@@ -103,7 +103,7 @@ def _overlap(mine: Sample, yours: Sample) -> dict[str, object]:
         "read": len(mine),
         "distinct_val": len(set(yours.keys)),
         "is_real": yours.is_real and bool((values != values.round()).double().mean() > 0.2),
-        "levels": len(values.unique()),
+        "levels": len(torch.unique(values)),
         "numbers": sum(one.numel() for one in yours.items[0]),
     }
 
@@ -135,7 +135,7 @@ def _neighbours(mine: Sample, yours: Sample) -> dict[str, object]:
 
 
 def _scaler(scene: Scene, training: Examples, other: Examples) -> dict[str, object]:
-    """Whether training and the other part together, but not training alone, have mean 0 and deviation 1 (or range 0 to 1)."""
+    """Whether both parts together, but not training alone, have mean 0 and deviation 1 (or range 0 to 1)."""
     for name, one, both in _pairs(training, other):
         if one.ndim < 1 or len(one) < 20 or len(both) <= len(one):
             continue

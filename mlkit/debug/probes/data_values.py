@@ -95,7 +95,7 @@ def moments(data: Tensor) -> dict[str, object]:
 
 def lattice(values: Tensor) -> float | None:
     """The step between values that are those of a byte scaled and shifted, or None."""
-    levels = values[:200_000].unique()
+    levels = torch.unique(values[:200_000])
     if not 12 <= len(levels) <= 256:
         return None
     gaps = levels.double().diff()

@@ -1,4 +1,4 @@
-"""Arithmetic on unsigned integers that wrapped around, on the way to the network, and batches that are changed in place.
+"""Arithmetic on unsigned integers that wrapped around on the way to the network; batches changed in place.
 
 Torch ops are computed again with wide integers. NumPy arrays that a data set holds are watched while an item is read.
 What NumPy did before is seen by what it left; then the program's preparation is run again, line by line, to find where.
@@ -23,7 +23,7 @@ from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Locator, Site
 from mlkit.debug.trace import Op
 
-WRAPS = frozenset("add sub mul neg pow square sum cumsum".split())
+WRAPS = frozenset(["add", "sub", "mul", "neg", "pow", "square", "sum", "cumsum"])
 UNSIGNED = (torch.uint8, torch.uint16, torch.uint32)
 UFUNCS = (np.subtract, np.add, np.multiply, np.negative, np.power, np.square)
 
@@ -176,7 +176,7 @@ def _looks_wrapped(examples: Examples) -> bool:
     columns = matrix[:, :: max(1, matrix.shape[1] // 200)].double()
     count = 0
     for column in columns.T:
-        levels = column.unique()
+        levels = torch.unique(column)
         if not 12 <= len(levels) <= 256:
             continue
         step = float(levels.diff().min())
@@ -197,7 +197,7 @@ class _Found(BaseException):
 
 
 def _run_again(scene: Scene) -> Measurement:
-    """Run the program's preparation again, up to its first call of a module, and look at its arrays after every line."""
+    """Run the program's preparation again, up to its first call of a module; look at its arrays after every line."""
     path, locator = sys.argv[0], scene.session.locator
     if not Path(path).is_file() or not path.endswith(".py"):
         return {}

@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import os
 
-from mlkit.debug.probes import Measurement, loss_direction, loss_join, loss_padding, loss_reach, loss_shift, loss_space
-from mlkit.debug.probes import loss_weights as weights
-from mlkit.debug.probes import probe
+from mlkit.debug.probes import (
+    Measurement,
+    loss_direction,
+    loss_join,
+    loss_padding,
+    loss_reach,
+    loss_shift,
+    loss_space,
+    loss_weights,
+    probe,
+)
 from mlkit.debug.scene import Scene
 
 PARTS = {
     "space": loss_space.measure,
     "join": loss_join.measure,
     "reach": loss_reach.measure,
-    "weights": weights.measure,
+    "weights": loss_weights.measure,
     "direction": loss_direction.measure,
     "padding": loss_padding.measure,
     "shift": loss_shift.measure,

@@ -7,7 +7,7 @@ Not here: losses whose targets the model itself makes (policies, adversaries), f
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlkit.debug.origin import SIGMOID, is_distribution, is_log_distribution, maker
 from mlkit.debug.probes import Measurement, own_targets
@@ -17,6 +17,7 @@ from mlkit.debug.sites import Site
 PICKING = ("gather", "__getitem__", "take_along_dim", "take")
 _DISTANCES = ("sub", "__sub__", "__rsub__", "rsub", "subtract", "dist", "pairwise_distance", "cosine_similarity")
 _PRODUCTS = ("mul", "__mul__", "__rmul__", "div", "__truediv__")
+_COMPLEMENTS = ("rsub", "__rsub__", "logical_not", "bitwise_not", "__invert__", "sub", "__sub__", "neg", "__neg__")
 _MOST = 0.95
 
 
@@ -42,7 +43,7 @@ def measure(scene: Scene) -> Measurement:
 
 
 def picking_heads(scene: Scene) -> list[Head]:
-    """Places where labels pick entries of a (log-)distribution that are no heads of the scene, as within a distribution."""
+    """Places where labels pick entries of a (log-)distribution that are no heads of the scene."""
     known = {head.op.index for head in scene.heads}
     first = min(known, default=0)
     found = []
@@ -58,8 +59,12 @@ def picking_heads(scene: Scene) -> list[Head]:
 
 def _is_game(scene: Scene) -> bool:
     """Whether the loss may well be meant to rise: inputs are trained, actions are sampled, two optimisers compete."""
-    if any(one.requires_grad and one.is_leaf for one in scene.inputs):
-        return True
+    known = {id(one) for _, one in scene.parameters}
+    if scene.call is not None and any(one.requires_grad for one in scene.inputs):
+        every = [*scene.inputs, *(one for op in scene.trace.behind(scene.inputs) for one in op.inputs)]
+        behind = [one for one in every if one.requires_grad and one.is_leaf]
+        if any(id(one) not in known and not isinstance(one, nn.Parameter) for one in behind):
+            return True
     if len(scene.session.optimizers.live()) > 1:
         return True
     told = own_targets.measure(scene)
@@ -74,13 +79,18 @@ def _verdict(scene: Scene, head: Head) -> int:
         return _of_known(scene, head)
     if head.kind == "classes" and head.name in PICKING:
         return _of_picked(scene, head)
-    if head.kind == "one-hot" and head.name in _PRODUCTS and target.shape == head.prediction.shape:
+    if head.name in _PRODUCTS and target.shape == head.prediction.shape and _is_one_hot(target):
         return _of_one_hot(scene, head)
     if head.name in _DISTANCES and target.shape == head.prediction.shape and target.is_floating_point():
         return _of_distance(scene, head)
     if head.kind == "binary":
         return _of_binary(scene, head)
     return 0
+
+
+def _is_one_hot(target: Tensor) -> bool:
+    is_binary = bool(((target == 0) | (target == 1)).all())
+    return target.dim() == 2 and target.shape[1] > 1 and is_binary and bool((target.sum(1) == 1).all())
 
 
 def _slope(scene: Scene, tensor: Tensor) -> Tensor | None:
@@ -154,6 +164,11 @@ def _of_binary(scene: Scene, head: Head) -> int:
     """Zeros and ones against a probability: its gradient must be negative at ones, positive at zeros."""
     target = head.target
     assert target is not None
+    made_target = scene.trace.producers().get(id(target))
+    if (
+        made_target is not None and made_target.name in _COMPLEMENTS
+    ):  # (1 - y) log(1 - p), the other half of the same loss
+        return 0
     output = head.output if head.output.numel() == target.numel() and head.output.requires_grad else head.prediction
     if output.numel() != target.numel():
         return 0
@@ -180,7 +195,9 @@ def _is_weighted(scene: Scene, head: Head) -> bool:
         if op.index <= head.op.index or op.name not in _PRODUCTS:
             continue
         for one in op.inputs:
-            if not one.requires_grad and one.numel() > 1 and not bool(((one == 0) | (one == 1)).all()):
+            if one.requires_grad or one.numel() < 2 or bool((one == one.flatten()[0]).all()):
+                continue
+            if not bool(((one == 0) | (one == 1)).all()):
                 return True
     return False
 

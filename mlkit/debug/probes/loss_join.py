@@ -5,6 +5,8 @@ Not here: tables that are meant (distances between all pairs, contrastive scores
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,11 +16,68 @@ from mlkit.debug.scene import Scene
 from mlkit.debug.trace import Op
 
 _JOINING = frozenset(
-    "sub add mul div __sub__ __add__ __mul__ __truediv__ __rsub__ __radd__ __rmul__ __rtruediv__ rsub true_divide "
-    "subtract multiply divide pow __pow__ maximum minimum max min where eq ne __eq__ __ne__ square_difference "
-    "__isub__ __iadd__ __imul__ sub_ add_ mul_ div_ dist "
-    "mse_loss l1_loss smooth_l1_loss huber_loss poisson_nll_loss soft_margin_loss logaddexp gt lt ge le __gt__ __lt__ "
-    "__and__ __or__ logical_and logical_or atan2 hypot lerp addcmul xlogy kl_div".split()
+    [
+        "sub",
+        "add",
+        "mul",
+        "div",
+        "__sub__",
+        "__add__",
+        "__mul__",
+        "__truediv__",
+        "__rsub__",
+        "__radd__",
+        "__rmul__",
+        "__rtruediv__",
+        "rsub",
+        "true_divide",
+        "subtract",
+        "multiply",
+        "divide",
+        "pow",
+        "__pow__",
+        "maximum",
+        "minimum",
+        "max",
+        "min",
+        "where",
+        "eq",
+        "ne",
+        "__eq__",
+        "__ne__",
+        "square_difference",
+        "__isub__",
+        "__iadd__",
+        "__imul__",
+        "sub_",
+        "add_",
+        "mul_",
+        "div_",
+        "dist",
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "poisson_nll_loss",
+        "soft_margin_loss",
+        "logaddexp",
+        "gt",
+        "lt",
+        "ge",
+        "le",
+        "__gt__",
+        "__lt__",
+        "__and__",
+        "__or__",
+        "logical_and",
+        "logical_or",
+        "atan2",
+        "hypot",
+        "lerp",
+        "addcmul",
+        "xlogy",
+        "kl_div",
+    ]
 )
 _RISING = frozenset(["unsqueeze", "__getitem__", "view", "reshape", "unsqueeze_", "expand_dims"])
 
@@ -42,7 +101,7 @@ def measure(scene: Scene) -> Measurement:
             "op": op.name,
             "site": op.site,
             "shapes": [str(tuple(tall.shape)), str(tuple(flat.shape))],
-            "table": str(tuple(torch.broadcast_shapes(tall.shape, flat.shape))),
+            "table": str(_table(tall, flat)),
             "loss": value,
             "aligned": aligned,
             "axis": tall.dim() - flat.dim(),
@@ -58,7 +117,7 @@ def is_of_model(scene: Scene, op: Op) -> bool:
 
 
 def outer(scene: Scene, op: Op) -> tuple[Tensor, Tensor] | None:
-    """The taller and the flatter of two tensors that an op joins to a table of samples by samples, unasked; else None."""
+    """The taller and the flatter of two tensors that an op joins to a table of samples, unasked; else None."""
     if op.name not in _JOINING or op.error is not None:
         return None
     given = [one for one in op.inputs if one.dim() and one.numel() > 1]
@@ -74,17 +133,24 @@ def outer(scene: Scene, op: Op) -> tuple[Tensor, Tensor] | None:
         if not _is_row_and_column(tall, flat):
             return None
     else:
-        # (N, 1, …) and (N, …): the flat one is taken for one sample, its samples for the axis that is 1 in the tall one.
+        # (N, 1, …) and (N, …): the flat one is taken for one sample, its samples for the axis that is 1 in the
+        # tall one.
         place = tall.dim() - flat.dim()
         if flat.shape[0] != size or tall.shape[place] != 1:
             return None
-    try:
-        table = torch.broadcast_shapes(tall.shape, flat.shape)
-    except RuntimeError:
-        return None
-    if table.numel() <= max(tall.numel(), flat.numel()):
+    table = _table(tall, flat)
+    if table is None or math.prod(table) <= max(tall.numel(), flat.numel()):
         return None
     return None if _is_meant(scene, op, tall, flat) else (tall, flat)
+
+
+def _table(one: Tensor, other: Tensor) -> tuple[int, ...] | None:
+    """The shape that two tensors broadcast to, or None where they do not."""
+    width = max(one.dim(), other.dim())
+    sizes = [(1,) * (width - given.dim()) + tuple(given.shape) for given in (one, other)]
+    if any(a != b and 1 not in (a, b) for a, b in zip(*sizes, strict=True)):
+        return None
+    return tuple(b if a == 1 else a for a, b in zip(*sizes, strict=True))
 
 
 def _is_row_and_column(one: Tensor, other: Tensor) -> bool:
@@ -100,9 +166,7 @@ def _is_meant(scene: Scene, op: Op, tall: Tensor, flat: Tensor) -> bool:
     raised = [
         made
         for one in (tall, flat)
-        if (made := producers.get(id(one))) is not None
-        and made.name in _RISING
-        and any(before.dim() < one.dim() for before in made.inputs)
+        if (made := producers.get(id(one))) is not None and made.name in _RISING and made.inputs[0].dim() < one.dim()
     ]
     if tall.dim() == flat.dim():
         return len(raised) == 2 or all(one.requires_grad for one in (tall, flat))

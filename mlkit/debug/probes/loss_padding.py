@@ -47,7 +47,8 @@ def _of_head(scene: Scene, head: Head) -> Measurement:
         places = places.t() if is_turned else places
         if not is_plain:
             return {}
-        (slope,) = torch.autograd.grad(scene.loss, [head.prediction], retain_graph=True, allow_unused=True)
+        slope: Tensor | None
+        slope = torch.autograd.grad(scene.loss, [head.prediction], retain_graph=True, allow_unused=True)[0]
         by_position = scores_by_position(head, slope) if slope is not None else None
         if by_position is None:
             return {}

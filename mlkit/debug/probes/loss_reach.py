@@ -29,7 +29,22 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "silu": (-0.279, math.inf),
 }
 _AFFINE = frozenset(
-    "mul __mul__ __rmul__ add __add__ __radd__ sub __sub__ __rsub__ rsub div __truediv__ neg __neg__".split()
+    [
+        "mul",
+        "__mul__",
+        "__rmul__",
+        "add",
+        "__add__",
+        "__radd__",
+        "sub",
+        "__sub__",
+        "__rsub__",
+        "rsub",
+        "div",
+        "__truediv__",
+        "neg",
+        "__neg__",
+    ]
 )
 _DISTANCES = (
     "mse_loss",
@@ -154,7 +169,7 @@ def _logits(scene: Scene, head: Head, values: Tensor) -> dict[str, object] | Non
 
 def _bounds(scene: Scene, prediction: Tensor) -> tuple[Op, float, float] | None:
     """The last activation behind a prediction, with the range of the prediction that it allows."""
-    current, chain = prediction, []
+    current, chain = prediction, list[Op]()
     for _ in range(6):
         op = maker(scene, current, through=frozenset())
         if op is None:

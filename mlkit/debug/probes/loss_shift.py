@@ -19,7 +19,7 @@ _AGREE = 0.98
 
 
 def measure(scene: Scene) -> Measurement:
-    """``horizon``: label's place minus the last place that the prediction sees; ``agree``: how surely the place is known."""
+    """``horizon``: label's place minus the last place that the prediction sees; ``agree``: how surely."""
     heads = [head for head in scene.heads if head.kind == "classes" and head.target is not None and head.is_known]
     found = [one for head in heads[:3] if (one := _of_head(scene, head))]
     if not found:
@@ -44,7 +44,7 @@ def _of_head(scene: Scene, head: Head) -> Measurement:
             if place is None:
                 continue
             shift, agree, count = place
-            seen = _last_seen(scene, head, embedded, tuple(table.shape), is_turned)
+            seen = _last_seen(scene, head, embedded, (table.shape[0], table.shape[1]), is_turned)
             if seen is None:
                 continue
             at, last = seen
@@ -86,7 +86,7 @@ def _place(ids: Tensor, labels: Tensor) -> tuple[int, float, int] | None:
             continue
         mask = is_real[:, :length]
         wanted, given = labels[:, :length][mask], ids[:, shift : shift + length][mask]
-        if wanted.numel() < 20 or wanted.unique().numel() < 3:
+        if wanted.numel() < 20 or len(set(wanted.tolist())) < 3:
             continue
         agree = float((wanted == given).float().mean())
         if agree >= _AGREE:
@@ -97,7 +97,7 @@ def _place(ids: Tensor, labels: Tensor) -> tuple[int, float, int] | None:
 def _last_seen(
     scene: Scene, head: Head, embedded: Tensor, shape: tuple[int, int], is_turned: bool
 ) -> tuple[int, int] | None:
-    """(a place in the middle, the last input place that the prediction there depends on); None for models that see all."""
+    """(a place in the middle, the last input place that the prediction there sees); None where it sees all."""
     by_position = scores_by_position(head, head.prediction)
     if by_position is None:
         return None
@@ -107,7 +107,8 @@ def _last_seen(
     index = at * shape[1] + row if is_turned else row * shape[1] + at
     scores = by_position[index]
     direction = torch.linspace(-1.0, 1.3, scores.numel(), dtype=scores.dtype, device=scores.device).cos()
-    (slope,) = torch.autograd.grad((scores * direction).sum(), [embedded], retain_graph=True, allow_unused=True)
+    made = (scores * direction).sum()
+    slope: Tensor | None = torch.autograd.grad(made, [embedded], retain_graph=True, allow_unused=True)[0]
     if slope is None:
         return None
     reached = (slope[:, row] if is_turned else slope[row]).abs().sum(-1) > 0

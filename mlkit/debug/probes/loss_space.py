@@ -167,10 +167,7 @@ def _likelihood(scene: Scene, op: Op, found: dict[str, list[Found]]) -> None:
 
 def _has_logarithm(scene: Scene, tensor: Tensor) -> bool:
     """Whether logarithms were taken outside modules, or as the last thing within one."""
-    for op in scene.trace.behind([tensor])[-12:]:
-        if op.name in _LOGARITHMS:
-            return True
-    return False
+    return any(op.name in _LOGARITHMS for op in scene.trace.behind([tensor])[-12:])
 
 
 def _divergence(scene: Scene, op: Op, found: dict[str, list[Found]]) -> None:
@@ -221,12 +218,8 @@ def _single(scene: Scene, head: Head, found: dict[str, list[Found]]) -> None:
 
 
 def _picked(scene: Scene, head: Head, found: dict[str, list[Found]]) -> None:
-    """A hand-written likelihood: the loss is minus the mean of the predictions of the labels' classes, no logarithm taken."""
-    if (
-        head.kind != "classes"
-        or head.name not in ("gather", "__getitem__", "take_along_dim", "select")
-        or scene.loss is None
-    ):
+    """A hand-written likelihood without a logarithm: minus the mean of the predictions of the labels' classes."""
+    if head.kind != "classes" or head.name not in PICKING or scene.loss is None:
         return
     picked = next((one for one in head.op.outputs if one.requires_grad), None)
     prediction = head.prediction
@@ -236,7 +229,7 @@ def _picked(scene: Scene, head: Head, found: dict[str, list[Found]]) -> None:
         bool((prediction.detach() > 0.05).any()) and not _has_logarithm(scene, prediction)
     ):
         return
-    (slope,) = torch.autograd.grad(scene.loss, [picked], retain_graph=True, allow_unused=True)
+    slope: Tensor | None = torch.autograd.grad(scene.loss, [picked], retain_graph=True, allow_unused=True)[0]
     if slope is None:
         return
     used = slope[slope != 0]

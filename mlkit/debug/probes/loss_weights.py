@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mlkit.debug.origin import root
 from mlkit.debug.probes import Measurement
 from mlkit.debug.scene import Head, Scene
 from mlkit.debug.sites import Site
@@ -45,9 +46,10 @@ def _given(scene: Scene, head: Head) -> tuple[Tensor | None, str]:
             return weight, "positive"
         return None, ""
     if head.kind == "classes":  # weight[target], by hand
+        labels = root(scene, head.target)
         for op in scene.trace.ops:
             if op.name in ("__getitem__", "index_select", "gather", "take") and any(
-                one is head.target for one in op.inputs
+                root(scene, one) is labels for one in op.inputs[1:]
             ):
                 first = op.argument(0, "input")
                 if (
@@ -55,9 +57,9 @@ def _given(scene: Scene, head: Head) -> tuple[Tensor | None, str]:
                     and first.dim() == 1
                     and first.is_floating_point()
                     and not first.requires_grad
+                    and first.numel() in head.prediction.shape[1:]
                 ):
-                    if head.prediction.dim() > 1 and first.numel() in head.prediction.shape[1:]:
-                        return first, "classes"
+                    return first, "classes"
     return None, ""
 
 

@@ -162,12 +162,11 @@ def _perfect(scene: Scene, decision: Op, scores: Tensor, label: Tensor) -> Itera
         return
     if scores.numel() != values.numel():
         return
-    kinds = values.unique()
-    if kinds.numel() > 2 or not bool(((kinds == 0) | (kinds.abs() == 1)).all()):
+    if not set(values.flatten().tolist()) <= {-1, 0, 1}:
         return
     truth = (values > 0).reshape(scores.shape).to(scores.dtype)
-    made = maker(scene, scores)
-    is_probability = made is not None and (made.name in SIGMOID or made.name in SOFTMAX)
+    source = maker(scene, scores)
+    is_probability = source is not None and (source.name in SIGMOID or source.name in SOFTMAX)
     known = _training_loss(scene)
     if is_probability:
         yield "probabilities", 0.1 + 0.8 * truth

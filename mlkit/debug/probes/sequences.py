@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlkit.debug.scene import Head, Scene
 
-_LAYING = frozenset("view reshape flatten contiguous to long clone ravel type int".split())
+_LAYING = frozenset(["view", "reshape", "flatten", "contiguous", "to", "long", "clone", "ravel", "type", "int"])
 
 
 def table_of(scene: Scene, tensor: Tensor) -> Tensor:
@@ -28,8 +28,9 @@ def table_of(scene: Scene, tensor: Tensor) -> Tensor:
 
 
 def padding_of(values: Tensor) -> tuple[Tensor, object] | None:
-    """The length of the padding of every row, and its value: a value that stands at the ends of rows, of several lengths, and
-    nowhere else. None where there is none.
+    """The length of every row's padding, and its value; None where there is none.
+
+    Padding is a value that stands at the ends of rows, in runs of several lengths, and nowhere else.
 
     Args:
         values: (batch, time), numbers or labels.
@@ -38,7 +39,7 @@ def padding_of(values: Tensor) -> tuple[Tensor, object] | None:
     if rows < 4 or length < 4:
         return None
     last = values[:, -1]
-    kinds, counts = last.unique(return_counts=True)
+    kinds, counts = torch.unique(last, return_counts=True)
     pad = kinds[counts.argmax()]
     is_pad = values == pad
     runs = is_pad.flip(1).long().cumprod(1).sum(1)
@@ -46,7 +47,7 @@ def padding_of(values: Tensor) -> tuple[Tensor, object] | None:
         return None
     if (
         float((runs >= 2).float().mean()) < 0.3
-        or runs.unique().numel() < (3 if rows >= 8 else 2)
+        or len(set(runs.tolist())) < (3 if rows >= 8 else 2)
         or int(runs.max()) == length
     ):
         return None
@@ -63,7 +64,7 @@ def frames(values: Tensor) -> Tensor | None:
 
 
 def scores_by_position(head: Head, tensor: Tensor) -> Tensor | None:
-    """A tensor of the prediction's shape as (positions of the target, in order; classes); None where it does not fit."""
+    """A tensor of the prediction's shape as (positions of the target, classes); None where it does not fit."""
     target, prediction = head.target, head.prediction
     if target is None:
         return None

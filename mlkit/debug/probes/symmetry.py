@@ -30,9 +30,9 @@ def measure(scene: Scene) -> Measurement:
     if not steps and any(float(one.detach().abs().max()) > 0 for one in used.values()):
         return {}
     twins = [
-        (number, axes, count)
+        (number, axis)
         for number, axes in suspects.items()
-        if all(_stays(used[number], axis, count := _groups(used[number], axis)) for axis in axes[:1])
+        if (axis := next((one for one in axes if _stays(used[number], one)), None)) is not None
     ]
     # The last layer's units are the classes: the loss itself tells them apart, or there is nothing to tell.
     last = {id(one) for one in found[-1].weights} if found else set()
@@ -42,8 +42,8 @@ def measure(scene: Scene) -> Measurement:
     names = names_of(scene)
     first = used[hidden[0][0]]
     return {
-        "twins": [names.get(number, f"a weight of shape {tuple(used[number].shape)}") for number, _, _ in hidden],
-        "units": int(first.shape[hidden[0][1][0]]),
+        "twins": [names.get(number, f"a weight of shape {tuple(used[number].shape)}") for number, _ in hidden],
+        "units": int(first.shape[hidden[0][1]]),
         "layers": len(used),
         "constant": _is_constant(first),
         "steps": steps,
@@ -62,19 +62,15 @@ def _is_alike(weight: Tensor, axis: int) -> bool:
     return float((weight - weight.select(axis, 0).unsqueeze(axis)).abs().max()) <= 1e-5 * scale
 
 
-def _groups(weight: Tensor, axis: int) -> int:
-    """In how many equal parts a weight falls along an axis, each of which holds identical units: gates, or q, k and v."""
+def _stays(weight: Tensor, axis: int) -> bool:
+    """Whether all units along an axis are still the same, or all within each gate, or within each of q, k and v."""
     size = weight.shape[axis]
-    for count in (1, 3, 4):
-        if size % count == 0 and size // count > 1:
-            parts = weight.detach().chunk(count, axis)
-            if all(_is_alike(part, axis) for part in parts):
-                return count
-    return 0
-
-
-def _stays(weight: Tensor, axis: int, groups: int) -> bool:
-    return groups > 0
+    return any(
+        size % count == 0
+        and size // count > 1
+        and all(_is_alike(part, axis) for part in weight.detach().chunk(count, axis))
+        for count in (1, 3, 4)
+    )
 
 
 def _is_constant(weight: Tensor) -> bool:

@@ -63,8 +63,9 @@ def _window(facts: Facts) -> int:
     if count < 2 or often < 0.4 * len(steps) or len(places) != 1:
         return 0
     models = [one for one in facts.calls if one.led_to_backward and one.step == steps[0].step]
-    if models and (len(models) < 0.9 * steps[0].backwards or any(one.repeats for one in models)):
-        return 0  # several passes over one batch, not several batches
+    often_called = Counter(one.model_key for one in models)
+    if any(one.repeats for one in models) or any(times % steps[0].backwards for times in often_called.values()):
+        return 0  # several losses of one batch, or of several tasks, not several batches
     loaders = {one.loader for one in facts.calls if one.led_to_backward}
     return count if len(loaders) <= 1 else 0
 
@@ -72,13 +73,15 @@ def _window(facts: Facts) -> int:
 def _unscaled(facts: Facts, window: int) -> Iterator[Finding]:
     told = facts.probe("train/reduction")
     weight, kind = told.get("weight"), told.get("kind")
-    if not isinstance(weight, float) or not 0.5 < weight < 2.0 or kind not in ("mean", "sum") or told.get("count") != 1:
+    if not isinstance(weight, float) or not 0.5 < abs(weight) < 2.0 or kind not in ("mean", "sum") or told.get("count") != 1:
         return
     if kind == "sum" and told.get("rows") == 1:
         return
     optimizer = curves.optimizers(facts)[0]
     clipped = any(norm > limit for step in facts.steps for _, limit, norm, after in step.clipped if after)
     is_felt = optimizer.kind not in _SCALE_FREE or clipped
+    if window <= 3 and symptom_of(facts) == "falls":
+        is_felt = False  # two or three may as well be tasks, whose losses are meant to be added up
     if told.get("rows") == 1 and window >= 2 and not clipped and symptom_of(facts) == "falls":
         return  # one sample at a time: a sum over the samples is a choice like another
     backward = _backward(facts)
@@ -91,7 +94,7 @@ def _unscaled(facts: Facts, window: int) -> Iterator[Finding]:
         site=backward.site if backward else None,
         evidence={
             "backward calls a step": window,
-            "weight of a micro-batch's mean in the loss": round(weight, 4),
+            "weight of a micro-batch's mean in the loss": round(abs(weight), 4),
             "weight that makes a mean of the window": round(1 / window, 4),
             "optimiser": optimizer.kind,
         },

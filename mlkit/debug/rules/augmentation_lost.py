@@ -17,7 +17,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     Two subsets share one data set object: setting the validation transform on it takes the training one away. Or a
     transform is applied once, and its result kept. Training overfits sooner than it should, silently.
 
-    Proof: with the transform that the data set had before, an item read twice differs; with the present one it does not.
+    Proof: with the transform that the data set had before, an item read twice differs; with the present one it does
+    not.
 
     Buggy::
 
@@ -37,7 +38,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     if lost:
         yield Finding(
             "data.augmentation-lost",
-            f"training items are no longer augmented: `{lost['attribute']}` of the shared {lost['owner']} was replaced by "
+            f"training items are no longer augmented: `{lost['attribute']}` of the shared {lost['owner']} "
+            "was replaced by "
             f"{lost['after']}",
             severity="warning",
             site=place(lost.get("site"), reading.get("made")),
@@ -56,7 +58,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             severity="warning",
             site=place(reading.get("made"), reading.get("site")),
             evidence={"random transform": name, "items read again": varies["read"], "of them different": 0},
-            mechanism="the transform is not called, or its result is kept → the same pictures every epoch → earlier overfitting",
+            mechanism="the transform is not called, or its result is kept → the same pictures every epoch → earlier "
+            "overfitting",
             fix="apply the transform in __getitem__, on every reading",
             confidence=0.7,
         )

@@ -14,8 +14,8 @@ from mlkit.debug.rules.data_facts import evaluation, part, place
 def check(facts: Facts) -> Iterator[Finding]:
     """Validation items are augmented at random.
 
-    One data set with random crops and flips was split in two, so that validation gets them too. Its score is noisy and too
-    low, and moves when the model does not.
+    One data set with random crops and flips was split in two, so that validation gets them too. Its score is noisy
+    and too low, and moves when the model does not.
 
     Measured: a validation item, read again and again, differs, its label does not; training items vary as well.
 
@@ -30,7 +30,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     Healthy look-alikes: pairs drawn at random (the label moves with them), noise that is the task itself (denoising: no
     class label), text whose masks are drawn anew.
 
-    Seen in: gpleiss/efficient_densenet_pytorch#51; udacity/deep-learning-v2-pytorch#132; mrdbourke/pytorch-deep-learning#1352.
+    Seen in: gpleiss/efficient_densenet_pytorch#51; udacity/deep-learning-v2-pytorch#132;
+    mrdbourke/pytorch-deep-learning#1352.
     """
     reading = evaluation(facts, "data-reading-eval")
     varies, training = part(reading, "varies"), part(reading, "training_varies")

@@ -45,7 +45,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         what = "a weight and the losses of the samples" if found["is_weight"] else "prediction and target"
         yield Finding(
             "loss.broadcast",
-            f"shapes {tall} and {flat} of {what} broadcast to {found['table']}: every sample is paired with every other",
+            f"shapes {tall} and {flat} of {what} broadcast to {found['table']}: every sample is paired with "
+            f"every other",
             site=site,
             evidence={
                 "op": found["op"],

@@ -42,7 +42,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     yield Finding(
         "data.class-order",
-        f"class indices differ between training and evaluation: renaming {labels['moved_count']} classes lifts agreement "
+        f"class indices differ between training and evaluation: renaming {labels['moved_count']} classes "
+        "lifts agreement "
         f"from {agreement:.0%} to {renamed:.0%}",
         severity="warning",
         site=place(splits.get("site")),

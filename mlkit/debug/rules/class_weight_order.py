@@ -14,7 +14,7 @@ from mlkit.debug.rules import rule
 from mlkit.debug.rules.loss_facts import measured, number, place
 
 CLEAR = 2.0
-"""A class is clearly rarer, a weight clearly larger, from this ratio on: below, counts of a sample are not sure enough."""
+"""A class is clearly rarer from this ratio on: below, counts of a sample are not sure enough."""
 
 
 @rule("loss.class-weight-order")
@@ -57,7 +57,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             continue
         yield Finding(
             "loss.class-weight-order",
-            f"class weights are in another order than the class indices: class {common} is the more common one and weighs "
+            f"class weights are in another order than the class indices: class {common} is the more common one "
+            f"and weighs "
             f"more than class {rare}",
             severity="error" if abs(power - 1) < 0.15 or abs(power - 0.5) < 0.08 else "warning",
             site=place(found),
@@ -122,7 +123,8 @@ def _positive(found: object, weight: float, counts: Sequence[int]) -> Iterator[F
         return
     yield Finding(
         "loss.class-weight-order",
-        f"pos_weight is upside down: positives over negatives ({weight:.3g}) where negatives over positives ({due:.3g}) is due",
+        f"pos_weight is upside down: positives over negatives ({weight:.3g}) where negatives over positives "
+        f"({due:.3g}) is due",
         site=place(found),
         evidence={"pos_weight": number(weight), "negatives": counts[0], "positives": counts[1]},
         mechanism="the rare class is weighed down further → it hardly counts → the loss falls, and it is not found",

@@ -62,12 +62,13 @@ def _too_soon(steps: list[StepFacts], clipped: list[StepFacts]) -> Iterator[Find
     late = [one for one in clipped if not any(after for _, _, _, after in one.clipped)]
     if len(late) < 0.8 * len(clipped) or len(clipped) < 0.8 * (len(steps) - 1):
         return
-    # A clip before another network's backward is fine: then the gradients at the step are within the limit.
+    # With one backward a step the clip came before it. With several, another network's may have come since: then the
+    # gradients at the step tell, which are within the limit where the clip was right.
     site, limit, _, _ = late[-1].clipped[-1]
     nothing = sum(one.clipped[-1][2] == 0 for one in late)
     beyond = sum(_total(one) > 1.01 * limit for one in late)
-    stale = sum(_cleared_since(one) for one in late)
-    if max(nothing, stale) < 0.8 * len(late) and beyond < 0.3 * len(late):
+    alone = sum(one.backwards == 1 for one in late)
+    if alone < 0.8 * len(late) and beyond < 0.3 * len(late):
         return
     yield Finding(
         "step.clipping-ineffective",
@@ -88,10 +89,6 @@ def _too_soon(steps: list[StepFacts], clipped: list[StepFacts]) -> Iterator[Find
         confidence=0.97,
         explains=_EFFECTS,
     )
-
-
-def _cleared_since(step: StepFacts) -> bool:
-    return step.cleared and any(when == "before" for _, when in step.cleared_sites)
 
 
 def _scaled(clipped: list[StepFacts]) -> Iterator[Finding]:

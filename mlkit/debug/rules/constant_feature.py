@@ -14,8 +14,8 @@ from mlkit.debug.rules.data_facts import evaluation, part, place
 def check(facts: Facts) -> Iterator[Finding]:
     """A feature never varies in training, and is blown up where it does.
 
-    A constant column has deviation 0 (or 1e-8 with a guard): divided by it, the slightest change in validation becomes a
-    huge number, or NaN. Without such a division a constant column is only useless.
+    A constant column has deviation 0 (or 1e-8 with a guard): divided by it, the slightest change in validation
+    becomes a huge number, or NaN. Without such a division a constant column is only useless.
 
     Measured: columns of the training table that are constant, against the largest value of a validation batch.
 

@@ -9,7 +9,6 @@ from mlkit.debug.findings import Finding
 from mlkit.debug.rules import rule
 from mlkit.debug.rules.data_facts import evaluation, place, rounded
 
-
 DOMINATES = 0.9
 
 
@@ -20,8 +19,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     With 97% of one class, always answering it is 97% right. The loss falls, the accuracy is high, and the classes that
     matter are never found.
 
-    Measured: the share of the largest class among the training labels; neither loss nor sampler weighs; at evaluation the
-    outputs are turned into classes, and the largest one is answered even more often than it occurs.
+    Measured: the share of the largest class among the training labels; neither loss nor sampler weighs; at
+    evaluation the outputs are turned into classes, and the largest one is answered even more often than it occurs.
 
     Buggy::
 
@@ -61,8 +60,10 @@ def check(facts: Facts) -> Iterator[Finding]:
             "counts": counts[:12],
             "predicted as the largest": rounded(predicted.get("largest_share", 0.0), 4),
         },
-        mechanism="the rare classes hardly count in the loss → always answering the common one is nearly best → high accuracy, "
+        mechanism="the rare classes hardly count in the loss → always answering the common one is nearly best → "
+        "high accuracy, "
         "nothing found",
-        fix="weigh the classes (loss weight or WeightedRandomSampler), and score with balanced accuracy or average precision",
+        fix="weigh the classes (loss weight or WeightedRandomSampler), and score with balanced accuracy or "
+        "average precision",
         confidence=0.8,
     )

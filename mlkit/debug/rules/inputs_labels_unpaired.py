@@ -21,10 +21,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     shuffled and the other not, a slice that starts one later. One batch can be memorised, and nothing is learned of new
     data: validation stays at chance.
 
-    Measured: nothing in the inputs predicts their labels better than chance (nearest neighbours and a linear fit, on the
-    inputs, their spectra and their order statistics). Proof: with the labels in another order that a slip makes (text
-    order, one place off, reversed) they do. Without such an order: a guess, told only where the loss stays at chance too
-    while the examples are new to the model.
+    Measured: nothing in the inputs predicts their labels better than chance (nearest neighbours and a linear fit,
+    on the inputs, their spectra and their order statistics). Proof: with the labels in another order that a slip
+    makes (text order, one place off, reversed) they do. Without such an order: a guess, told only where the loss
+    stays at chance too while the examples are new to the model.
 
     Buggy::
 
@@ -93,4 +93,4 @@ def _stays_at_chance(facts: Facts, labels: Mapping[str, object]) -> bool:
     late = [value for step, value in facts.losses if step >= steps]
     if len(first) < 5 or len(late) < 10:
         return False
-    return sum(first) / len(first) > 0.98 * chance and sum(first) / len(first) < 3 * chance
+    return bool(0.98 * chance < sum(first) / len(first) < 3 * chance)

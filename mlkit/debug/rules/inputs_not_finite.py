@@ -14,8 +14,8 @@ from mlkit.debug.rules.data_facts import place
 def check(facts: Facts) -> Iterator[Finding]:
     """The training examples hold NaN or infinite numbers.
 
-    One NaN among the inputs makes the outputs, the loss and, after one step, every weight NaN. It comes from missing cells of
-    a table, from a division by a deviation of zero, or from the logarithm of zero.
+    One NaN among the inputs makes the outputs, the loss and, after one step, every weight NaN. It comes from
+    missing cells of a table, from a division by a deviation of zero, or from the logarithm of zero.
 
     Proof: the training tensors (or items that were read) are not finite, and no op of the program looks for that.
 

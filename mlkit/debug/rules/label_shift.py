@@ -48,16 +48,19 @@ def check(facts: Facts) -> Iterator[Finding]:
             "loss.label-shift",
             "labels are not shifted: each prediction is compared with a token that the model was just given"
             if is_copy
-            else f"labels are shifted {horizon} times: each prediction is compared with the token {horizon} places ahead",
+            else f"labels are shifted {horizon} times: each prediction is compared with the token {horizon} "
+            f"places ahead",
             site=place(found) if is_copy else place(found, "label_site") or place(found),
             evidence={
                 "places ahead": horizon,
                 "labels that equal that input token": number(found["agree"]),
                 "labels compared": found["positions"],
             },
-            mechanism="the answer is among the inputs → the model learns to copy → the loss goes to 0 and nothing is learned"
+            mechanism="the answer is among the inputs → the model learns to copy → the loss goes to 0 and "
+            "nothing is learned"
             if is_copy
-            else "the data and the loss both shift → the model learns to skip a token → the loss stays higher, text is scrambled",
+            else "the data and the loss both shift → the model learns to skip a token → the loss stays higher, "
+            "text is scrambled",
             fix="compare logits[:, :-1] with tokens[:, 1:]"
             if is_copy
             else "shift once: leave out one of the two slices",

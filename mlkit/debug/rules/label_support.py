@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlkit.debug.facts import Facts
-from mlkit.debug.findings import Finding
+from mlkit.debug.findings import Evidence, Finding
 from mlkit.debug.rules import rule
 from mlkit.debug.rules.data_facts import evaluation, part, place
-
 
 MANY_CLASSES = 500
 
@@ -45,7 +44,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     ignored = labels.get("ignored")
     if read < 50 or classes > MANY_CLASSES or labels.get("is_batch"):
         return
-    evidence = {"labels read": read, "classes of the model": classes, "classes used": used[:30]}
+    evidence: Evidence = {"labels read": read, "classes of the model": classes, "classes used": used[:30]}
     site = place(labels.get("site"), labels.get("head"))
     explains = (
         "data.imbalance",

@@ -18,7 +18,8 @@ from mlkit.debug.rules.loss_facts import number, place
 def check(facts: Facts) -> Iterator[Finding]:
     """The metric is wrong: predictions that agree with every label do not score as perfect.
 
-    Training may be all right, but the number that is reported, and by which the best epoch is chosen, is not. An argmax over
+    Training may be all right, but the number that is reported, and by which the best epoch is chosen, is not. An
+    argmax over
     one column is always 0; an argmax along the axis of the samples tells the best sample of a class; a probability's
     threshold of 0.5 on raw scores calls weak positives negative; a column compared with a vector is a table.
 
@@ -47,7 +48,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 continue
             told.add(site)
             yield _finding(
-                f"{entry['op']} over an axis of one unit ({entry['shape']}) is always 0: the same answer for every sample",
+                f"{entry['op']} over an axis of one unit ({entry['shape']}) is always 0: the same answer for "
+                f"every sample",
                 entry,
                 0.98,
                 "threshold one column instead: scores[:, 0] > 0 for raw scores, > 0.5 for probabilities",
@@ -63,7 +65,8 @@ def check(facts: Facts) -> Iterator[Finding]:
 def _of_comparison(entry: Mapping[str, Any]) -> Finding:
     if entry["kind"] == "table":
         return _finding(
-            f"predictions and labels of shapes {entry['shapes']} are compared as a table: every sample with every other",
+            f"predictions and labels of shapes {entry['shapes']} are compared as a table: every sample with "
+            f"every other",
             entry,
             0.97,
             "give both the same shape before they are compared",
@@ -77,10 +80,12 @@ def _of_comparison(entry: Mapping[str, Any]) -> Finding:
             is_sure=False,
         )
     return _finding(
-        f"perfect predictions score {entry['right']:.0%}, not 100%: {entry['decision']} on scores of {entry['shapes']} labels",
+        f"perfect predictions score {entry['right']:.0%}, not 100%: {entry['decision']} on scores of "
+        f"{entry['shapes']} labels",
         entry,
         0.96,
-        "decide along the axis of the classes (argmax(1) for scores of (samples, classes)), at the threshold of that space",
+        "decide along the axis of the classes (argmax(1) for scores of (samples, classes)), at the threshold of "
+        "that space",
     )
 
 
@@ -98,7 +103,8 @@ def _finding(message: str, entry: Mapping[str, Any], confidence: float, fix: str
         evidence={"share right for perfect predictions": number(entry["right"])}
         if entry.get("right") is not None
         else {},
-        mechanism="the metric does not measure agreement with the labels → it stays low or constant whatever is learned → "
+        mechanism="the metric does not measure agreement with the labels → it stays low or constant whatever is "
+        "learned → "
         "the report is wrong, and so is what is chosen by it",
         fix=fix,
         confidence=confidence,

@@ -14,11 +14,12 @@ from mlkit.debug.rules.data_facts import part, place
 def check(facts: Facts) -> Iterator[Finding]:
     """Reading an example changes the data set itself.
 
-    ``image = self.images[i]`` is a view; cutting squares out of it, adding noise or normalising in place writes into the
-    stored data. Every epoch the damage adds up: training goes well at first and worse from epoch to epoch.
+    ``image = self.images[i]`` is a view; cutting squares out of it, adding noise or normalising in place writes
+    into the stored data. Every epoch the damage adds up: training goes well at first and worse from epoch to epoch.
 
-    Proof: what the data set holds differs before and after an item is read a second time; the line that changes it is found
-    by reading the item line by line. For batches cut by hand: an in-place op writes into a view of the whole set.
+    Proof: what the data set holds differs before and after an item is read a second time; the line that changes it
+    is found by reading the item line by line. For batches cut by hand: an in-place op writes into a view of the
+    whole set.
 
     Buggy::
 
@@ -43,7 +44,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             severity="error" if workers == 0 else "warning",
             site=place(mutated.get("site"), reading.get("made")),
             evidence={"tensors that changed": mutated["changed"], "tensors held": mutated["held"]},
-            mechanism="an in-place change of a view → the data set is changed for good → the damage grows with every epoch",
+            mechanism="an in-place change of a view → the data set is changed for good → the damage grows with every "
+            "epoch",
             fix="image = self.images[index].clone()   # change a copy",
             confidence=0.98,
             explains=("data.normalised-twice", "data.augmentation-lost", "data.unscaled-input"),

@@ -14,9 +14,9 @@ from mlkit.debug.rules.data_facts import part, place, rounded
 def check(facts: Facts) -> Iterator[Finding]:
     """Inputs are normalised twice.
 
-    A data set divides by 255, and a transform that expects bytes does so again; or mean and deviation are applied in the
-    data set and once more in the loop. The contrast shrinks to almost nothing, or the range is shifted; a network with
-    batch normalisation hides it, one without may not converge.
+    A data set divides by 255, and a transform that expects bytes does so again; or mean and deviation are applied
+    in the data set and once more in the loop. The contrast shrinks to almost nothing, or the range is shifted; a
+    network with batch normalisation hides it, one without may not converge.
 
     Proof: the same shift and scale (the same constants) are on the way of one input twice; or all values lie on the 256
     levels of a byte whose steps are far smaller than one normalisation makes them.
@@ -44,7 +44,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             severity="error",
             site=place(twice.get("again"), twice.get("first")),
             evidence={"constants": list(twice["constants"])},
-            mechanism="an already normalised input is shifted and scaled again → its mean and spread are off → slow or no learning",
+            mechanism="an already normalised input is shifted and scaled again → its mean and spread are off → slow "
+            "or no learning",
             fix="apply it once: in the data set or in the loop",
             confidence=0.95,
             explains=explains,
@@ -62,7 +63,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "mean": rounded(entry["mean"]),
                 "standard deviation": rounded(spread),
             },
-            mechanism="divided by 255 twice → the contrast is hundreds of times too small → every image looks the same to the network",
+            mechanism="divided by 255 twice → the contrast is hundreds of times too small → every image looks the "
+            "same to the network",
             fix="divide by 255 once: in the data set or in the transform",
             confidence=0.9,
             explains=explains,

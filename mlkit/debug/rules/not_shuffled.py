@@ -14,8 +14,9 @@ from mlkit.debug.rules.data_facts import place, rounded
 def check(facts: Facts) -> Iterator[Finding]:
     """Training reads sorted data in its stored order.
 
-    The examples lie class by class (folders, sorted files), and the loader does not shuffle: a batch holds one class, the
-    model learns to answer the class of the moment and forgets the others. The loss saws within each epoch.
+    The examples lie class by class (folders, sorted files), and the loader does not shuffle: a batch holds one
+    class, the model learns to answer the class of the moment and forgets the others. The loss saws within each
+    epoch.
 
     Measured: the loader reads in order, and neighbours share their label far more often than any two examples do.
 
@@ -27,8 +28,8 @@ def check(facts: Facts) -> Iterator[Finding]:
 
         DataLoader(train_set, batch_size=32, shuffle=True)
 
-    Healthy look-alikes: a data set whose stored order is already mixed; a series with a real-valued target, read in time
-    order on purpose.
+    Healthy look-alikes: a data set whose stored order is already mixed; a series with a real-valued target, read in
+    time order on purpose.
 
     Seen in: Deci-AI/super-gradients#416; ultralytics/yolov5#2582; choderalab/modelforge#129.
     """

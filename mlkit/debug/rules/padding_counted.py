@@ -17,10 +17,11 @@ from mlkit.debug.rules.loss_facts import measured, number, place
 def check(facts: Facts) -> Iterator[Finding]:
     """The loss also asks for the padding at the ends of short sequences.
 
-    Padding is easy to predict, so the loss falls fast to a low value, most of the gradient says "print padding", and the
-    loss and accuracy reported are better than those of the real positions.
+    Padding is easy to predict, so the loss falls fast to a low value, most of the gradient says "print padding", and
+    the loss and accuracy reported are better than those of the real positions.
 
-    Proof: targets end in runs of one value that stands nowhere else, of different lengths; an input of the model is padded
+    Proof: targets end in runs of one value that stands nowhere else, of different lengths; an input of the model is
+    padded
     in the same rows by the same lengths; and the gradient by the predictions at those positions is not zero. The first
     position of a run is left out, since it may be the end mark that a model should learn.
 
@@ -49,7 +50,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "padding value": found["pad"],
                 "batch": f"{found['rows']} x {found['length']}",
             },
-            mechanism="padding is easy to predict → much of the gradient is spent on it → the loss looks lower than it is for "
+            mechanism="padding is easy to predict → much of the gradient is spent on it → the loss looks lower "
+            "than it is for "
             "the real positions",
             fix=f"ignore_index={found['pad']:.0f} in the loss"
             if found["is_classes"]

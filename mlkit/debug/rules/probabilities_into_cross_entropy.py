@@ -19,8 +19,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     """Softmax is applied twice: the model returns probabilities, and the loss applies log-softmax to them.
 
     ``cross_entropy`` takes raw scores. Given probabilities, which all lie between 0 and 1, its own softmax is nearly
-    flat: even a perfect prediction costs ln(1 + (C - 1) / e), 0.744 for four classes and 1.461 for ten, and gradients are
-    small. Training is slow, the loss stops at that floor, and accuracy may still look fine.
+    flat: even a perfect prediction costs ln(1 + (C - 1) / e), 0.744 for four classes and 1.461 for ten, and
+    gradients are small. Training is slow, the loss stops at that floor, and accuracy may still look fine.
 
     Proof: the values that enter the loss lie in [0, 1] and sum to 1 along the very axis that the loss normalises, for
     every sample. It does not matter who made them, or where. Log-probabilities (log-softmax, then cross-entropy) pass
@@ -54,9 +54,11 @@ def check(facts: Facts) -> Iterator[Finding]:
                     "classes": classes,
                     "floor of the loss": number(floor),
                 },
-                mechanism=f"the scores lie within [0, 1] → the second softmax is nearly flat, and gradients are small → "
+                mechanism=f"the scores lie within [0, 1] → the second softmax is nearly flat, and gradients are "
+                f"small → "
                 f"the loss cannot fall below about {floor:.3f}",
-                fix="give the loss raw scores: return logits from the model, and apply softmax only to show probabilities",
+                fix="give the loss raw scores: return logits from the model, and apply softmax only to show "
+                "probabilities",
                 confidence=0.98 if kind == "probabilities" else 0.8,
                 explains=(
                     "loss.starts-far-from-chance",

@@ -14,9 +14,9 @@ from mlkit.debug.rules.data_facts import place
 def check(facts: Facts) -> Iterator[Finding]:
     """Workers, or epochs, repeat the same random numbers.
 
-    The data set draws from a generator that it made itself. Every worker process gets a copy in the same state, and a fresh
-    copy in every epoch: all of them draw the same "random" augmentations. Or reading an item seeds the global generators,
-    so that everything after it repeats, dropout included.
+    The data set draws from a generator that it made itself. Every worker process gets a copy in the same state, and
+    a fresh copy in every epoch: all of them draw the same "random" augmentations. Or reading an item seeds the
+    global generators, so that everything after it repeats, dropout included.
 
     Proof: items vary with the state of the data set's own generator and not with the global seed, and there are worker
     processes that each take a copy; or the global state after reading an item does not depend on the state before.
@@ -49,11 +49,13 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
         yield Finding(
             "data.repeated-randomness",
-            f"{what} repeats the same random numbers: every worker gets a copy of the data set's own generator `{own[0]}`",
+            f"{what} repeats the same random numbers: every worker gets a copy of the data set's own "
+            f"generator `{own[0]}`",
             severity="error",
             site=place(reading.get("own_site"), reading.get("made"), reading.get("site")),
             evidence={"generator": str(own[0]), "workers": workers, "varies with the global seed": False},
-            mechanism="the generator is copied with its state → all copies draw the same → far fewer different augmentations",
+            mechanism="the generator is copied with its state → all copies draw the same → far fewer different "
+            "augmentations",
             fix="draw from torch's generator (torch.rand, torch.randint), which workers seed apart",
             confidence=0.95,
         )
@@ -65,7 +67,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             severity="warning",
             site=place(reading.get("seeding_site"), reading.get("made")),
             evidence={"generators": [str(name) for name in names]},
-            mechanism="the generator is put back with every item → augmentation, dropout and order repeat → less variety than it seems",
+            mechanism="the generator is put back with every item → augmentation, dropout and order repeat → less "
+            "variety than it seems",
             fix="seed once at the start of the program, or draw from a local generator",
             confidence=0.85,
         )

@@ -14,8 +14,8 @@ from mlkit.debug.rules.data_facts import evaluation, part, place, rounded
 def check(facts: Facts) -> Iterator[Finding]:
     """The scaler was fitted on validation data too.
 
-    Mean and deviation (or range) were taken of all rows before the split. Validation then helped to prepare its own test:
-    little where rows are drawn at random, much where the series drifts.
+    Mean and deviation (or range) were taken of all rows before the split. Validation then helped to prepare its own
+    test: little where rows are drawn at random, much where the series drifts.
 
     Proof: training and validation together have mean 0 and deviation 1 (or range 0 to 1) to rounding, training alone
     has not.
@@ -50,7 +50,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             "rows together": found["rows"],
             "rows of training": found["train_rows"],
         },
-        mechanism="validation rows take part in the scaling → the score is not one on unseen data → optimistic, more so if data drift",
+        mechanism="validation rows take part in the scaling → the score is not one on unseen data → optimistic, "
+        "more so if data drift",
         fix="fit the scaler on the training rows alone, then transform both",
         confidence=0.9,
     )

@@ -21,8 +21,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     scores. A probability taken for a score lies between 0 and 1, so what the loss sees lies between 0.5 and 0.731: a
     negative never costs less than 0.693, a positive never less than 0.313, and gradients are four times too small.
 
-    Proof: the very tensor that enters was made by a sigmoid or softmax (or holds the sigmoids of an earlier tensor), with
-    nothing but a change of shape, type or limits between. A gate within the model, and a sigmoid that is scaled
+    Proof: the very tensor that enters was made by a sigmoid or softmax (or holds the sigmoids of an earlier tensor),
+    with nothing but a change of shape, type or limits between. A gate within the model, and a sigmoid that is scaled
     afterwards, are quiet.
 
     Buggy::

@@ -18,8 +18,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     """The prediction is a softmax over one unit: 1 whatever the input, with no gradient.
 
     Softmax divides by the sum over its axis. Over one unit that is the number itself, so the output is 1 (0 for
-    log-softmax, and cross-entropy over one class is 0 for every sample). No weight gets a gradient, the loss is flat, and
-    accuracy is the share of positives.
+    log-softmax, and cross-entropy over one class is 0 for every sample). No weight gets a gradient, the loss is
+    flat, and accuracy is the share of positives.
 
     Proof: the op that made the prediction normalises an axis of size one.
 
@@ -44,9 +44,11 @@ def check(facts: Facts) -> Iterator[Finding]:
             f"{what} is constant, whatever the input",
             site=place(entry),
             evidence={"shape": entry["shape"], "value": entry["highest"]},
-            mechanism="the axis has one element, which is divided by itself → the output is constant, and no gradient passes → "
+            mechanism="the axis has one element, which is divided by itself → the output is constant, and no "
+            "gradient passes → "
             "the loss is flat",
-            fix="one unit: sigmoid (or raw scores into binary_cross_entropy_with_logits); softmax needs one unit a class",
+            fix="one unit: sigmoid (or raw scores into binary_cross_entropy_with_logits); softmax needs one "
+            "unit a class",
             confidence=0.99,
             explains=(
                 "step.*",

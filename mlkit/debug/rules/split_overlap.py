@@ -15,11 +15,11 @@ from mlkit.debug.sites import Site
 def check(facts: Facts) -> Iterator[Finding]:
     """Validation holds items that are trained on.
 
-    Rows were drawn again (oversampled, augmented) before the split, or validation was built from the training split. The
-    score is too good, and says nothing of new data.
+    Rows were drawn again (oversampled, augmented) before the split, or validation was built from the training
+    split. The score is too good, and says nothing of new data.
 
-    Measured: items of the evaluation whose inputs equal those of a training item to the last bit; or the nearest training
-    item of most is many times nearer than the tenth nearest, as for copies with a little noise.
+    Measured: items of the evaluation whose inputs equal those of a training item to the last bit; or the nearest
+    training item of most is many times nearer than the tenth nearest, as for copies with a little noise.
 
     Buggy::
 
@@ -123,5 +123,7 @@ def _one_data_set(facts: Facts) -> Iterator[Finding]:
 
 
 def _parting(one: tuple[Site, ...], other: tuple[Site, ...]) -> Site | None:
-    """The innermost line of a stack that the other does not share: two loaders made by one helper part at its callers."""
+    """The innermost line of a stack that the other does not share: two loaders made by one helper "
+    "part at its callers.
+    """
     return next((site for site in one if site not in other), None)

@@ -9,7 +9,6 @@ from mlkit.debug.findings import Finding
 from mlkit.debug.rules import rule
 from mlkit.debug.rules.data_facts import evaluation, part, place, rounded
 
-
 RATIO = 3.0
 
 
@@ -17,8 +16,9 @@ RATIO = 3.0
 def check(facts: Facts) -> Iterator[Finding]:
     """Training and validation inputs are preprocessed differently.
 
-    A normalisation stands in the training transform alone, or only one of the arrays was scaled. Training goes well, and
-    validation is scored on numbers of another scale: it is poor for no reason that the model could be blamed for.
+    A normalisation stands in the training transform alone, or only one of the arrays was scaled. Training goes
+    well, and validation is scored on numbers of another scale: it is poor for no reason that the model could be
+    blamed for.
 
     Measured: mean and spread of what the model is given in training and in the first evaluation.
 

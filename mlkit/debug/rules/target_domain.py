@@ -40,7 +40,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         is_sum = "sum to 1" in wanted
         yield Finding(
             "loss.target-domain",
-            f"{entry['loss']} needs targets that are {wanted}; these go from {entry['lowest']:g} to {entry['highest']:g}",
+            f"{entry['loss']} needs targets that are {wanted}; these go from {entry['lowest']:g} to "
+            f"{entry['highest']:g}",
             severity="warning" if is_sum else "error",
             site=place(entry),
             evidence={"lowest": number(entry["lowest"]), "highest": number(entry["highest"]), "allowed": wanted},

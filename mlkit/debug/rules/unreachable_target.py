@@ -19,8 +19,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     """The last activation cannot give the numbers that the targets ask for.
 
     A ReLU gives nothing below 0, a sigmoid nothing outside 0 to 1, tanh nothing outside -1 to 1. Targets beyond are
-    never met: the loss stops at the error of clipping them, and with an unlucky start a ReLU gives 0 for every sample and
-    gets no gradient at all.
+    never met: the loss stops at the error of clipping them, and with an unlucky start a ReLU gives 0 for every
+    sample and gets no gradient at all.
 
     Proof: the range of the last activation, carried through what scales it, against the targets of the batch. A few
     targets just outside (noise) are quiet, and so is a bounded output whose targets were scaled to fit.
@@ -61,7 +61,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "highest target": number(entry["highest"]),
                 "error that must remain, in variances of the target": number(lost) if math.isfinite(lost) else None,
             },
-            mechanism="the activation limits the output → these targets are never met → the loss stops at the error of clipping them",
+            mechanism="the activation limits the output → these targets are never met → the loss stops at the "
+            "error of clipping them",
             fix="no activation after the last layer, or targets scaled into its range",
             confidence=0.97 if is_proven else 0.7,
             explains=(

@@ -9,7 +9,6 @@ from mlkit.debug.findings import Finding
 from mlkit.debug.rules import rule
 from mlkit.debug.rules.data_facts import place, rounded
 
-
 LARGE = 20.0
 SMALL = 0.02
 

@@ -21,7 +21,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     goes down without bound, which looks like success, while the probability of the right class goes to 0.
 
     Proof: the gradient by what meets the targets points away from them for every sample, evenly. Where a program has
-    several such places all must agree, so an adversarial term beside an ordinary loss is quiet; so are sampled actions and
+    several such places all must agree, so an adversarial term beside an ordinary loss is quiet; so are sampled
+    actions and
     weights of either sign (policy gradients), trained inputs (adversarial examples), programs with two optimisers
     (adversaries), and losses without targets (densities, which may be negative).
 
@@ -44,7 +45,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             "the loss has the wrong sign: a step that lowers it drives the predictions away from their targets",
             site=place(found),
             evidence={"loss": number(found["loss"]), "met by": found["head"], "places": len(verdicts)},
-            mechanism="what should be maximised is minimised → the gradient drives every prediction away from its target → "
+            mechanism="what should be maximised is minimised → the gradient drives every prediction away from "
+            "its target → "
             "the loss falls without bound while the model gets worse",
             fix="loss = -log_likelihood (or leave the minus out of a loss that has its own)",
             confidence=0.96,

@@ -44,7 +44,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             "error",
             0.98,
             entry,
-            "kl_div takes the logarithm of neither argument itself → its gradient does not depend on how far the two are "
+            "kl_div takes the logarithm of neither argument itself → its gradient does not depend on how far "
+            "the two are "
             "apart → the loss is negative or flat, and the student does not match the teacher",
             "F.kl_div(student_logits.log_softmax(-1), teacher_logits.softmax(-1), reduction='batchmean')",
         )
@@ -52,7 +53,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         return
     for entry in entries(facts, "space", "kl_order"):
         yield _finding(
-            "kl_div is given the constant distribution first and the trained one second: the reverse of the usual divergence",
+            "kl_div is given the constant distribution first and the trained one second: the reverse of the "
+            "usual divergence",
             "warning",
             0.7,
             entry,

@@ -44,7 +44,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 severity="error" if kind == "nll" else "warning",
                 site=place(entry),
                 evidence={"lowest": number(entry["lowest"]), "highest": number(entry["highest"])},
-                mechanism="the label's entry is taken with its sign changed, and no logarithm → the gradient is not that of "
+                mechanism="the label's entry is taken with its sign changed, and no logarithm → the gradient is "
+                "not that of "
                 "a likelihood → the loss is negative and falls, however little is learned",
                 fix="log_softmax over the classes before nll_loss, or cross_entropy on the raw scores",
                 confidence=0.98 if kind == "nll" else 0.85,

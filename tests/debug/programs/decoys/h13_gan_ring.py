@@ -34,7 +34,7 @@ opt_g = torch.optim.Adam(generator.parameters(), lr=1e-3, betas=(0.5, 0.99))
 opt_d = torch.optim.Adam(discriminator.parameters(), lr=1e-3, betas=(0.5, 0.99))
 batch = 256
 
-for step in range(1200):
+for step in range(900):
     real = real_points(batch).requires_grad_()
     fake = generator(torch.randn(batch, 8)).detach()
     d_real, d_fake = discriminator(real), discriminator(fake)
@@ -49,7 +49,7 @@ for step in range(1200):
     loss_g.backward()
     opt_g.step()
 
-    if step % 200 == 199:
+    if step % 150 == 149:
         generator.eval()
         with torch.no_grad():
             samples = generator(torch.randn(2000, 8))

@@ -58,7 +58,7 @@ def main():
     (images, centres), (val_images, val_centres) = scenes(1500), scenes(200)
     detector = QueryDetector()
     optimizer = torch.optim.AdamW(detector.parameters(), lr=3e-3)
-    for epoch in range(12):
+    for epoch in range(10):
         detector.train()
         for rows in torch.randperm(len(images)).split(60):
             loss = F.l1_loss(detector(images[rows]), centres[rows])
