@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mlkit import data, engine, metrics, models, report, tracking
+    from mlkit import data, debug, engine, metrics, models, report, tracking
     from mlkit.config.job import RunResult, run
     from mlkit.config.schema import Config
     from mlkit.data.bundle import DataBundle
+    from mlkit.debug.check import check
+    from mlkit.debug.watching import Watch
     from mlkit.engine.hooks import Hook
     from mlkit.engine.result import FitResult
     from mlkit.engine.state import TrainState
@@ -35,12 +37,14 @@ _WHERE = {
     "RunResult": "mlkit.config.job",
     "Task": "mlkit.task",
     "TrainState": "mlkit.engine.state",
+    "Watch": "mlkit.debug.watching",
+    "check": "mlkit.debug.check",
     "fit": "mlkit.progress",
     "register": "mlkit.registry",
     "run": "mlkit.config.job",
     "summary": "mlkit.models.summary",
 }
-_ROOMS = ("data", "engine", "metrics", "models", "report", "tracking")
+_ROOMS = ("data", "debug", "engine", "metrics", "models", "report", "tracking")
 
 __all__ = [
     "Config",
@@ -52,7 +56,10 @@ __all__ = [
     "RunResult",
     "Task",
     "TrainState",
+    "Watch",
+    "check",
     "data",
+    "debug",
     "engine",
     "fit",
     "metrics",

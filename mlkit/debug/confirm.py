@@ -93,8 +93,9 @@ def changes(facts: Facts, kind: str) -> Iterator[Change]:
             yield Change("momentum", 0.9 if momentum > 0.95 else 0.0, steps=steps, seconds=seconds)
         yield Change("lr", 0.01, steps=steps, seconds=seconds)
     else:
-        fell = losses[0] - min(losses) > 0.02 * abs(losses[0])
-        factors = (0.1, 10.0, 100.0, 0.01) if fell or max(losses) > 1.5 * abs(losses[0]) else (100.0, 1000.0, 10.0, 0.1)
+        # A loss that moved may have been moved too far; one that only shows the noise of its batches was not moved.
+        moved = abs(losses[0] - curves.level(losses)) > 3 * curves.spread(losses) or max(losses) > 2 * abs(losses[0])
+        factors = (0.1, 10.0, 100.0, 0.01) if moved else (100.0, 1000.0, 10.0, 10_000.0)
         for factor in factors:
             yield Change("lr", factor, steps=steps, seconds=seconds)
 

@@ -293,6 +293,8 @@ def _tensors(scene: Scene, target: Tensor | None, *, is_training: bool) -> Examp
     own = [one for one in scene.inputs if one is not target]
     climbs = [climb(scene.trace, one) for one in own]
     label = climb(scene.trace, target) if target is not None else None
+    if not climbs:  # the target is the input itself (an autoencoder)
+        return None
     main = climbs[0]
     if is_training and main.whole is not None:
         size = main.whole.shape[0]

@@ -16,6 +16,7 @@ import select
 import signal
 import struct
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -80,7 +81,7 @@ def measure(function: Callable[[], object], *, seconds: float) -> Outcome:
 
     Args:
         function: what to run; may change anything, since it changes a copy.
-        seconds: of processor time, after which the child is killed; on a busy machine it may take several times as long.
+        seconds: of processor time, after which the child is killed; on a busy machine that is a longer time of the wall.
     """
     begin = time.perf_counter()
     reader, writer = os.pipe()
@@ -128,9 +129,11 @@ def _own_fork() -> int:
 
 def _isolate(threads: int) -> None:
     global _is_child
-    _is_child = True
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no orphan survives the parent
+    if _is_child:
+        return  # a child's child is isolated already
+    _is_child = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -141,6 +144,7 @@ def _isolate(threads: int) -> None:
     if threads > 1:
         torch.set_num_threads(1)  # pools of threads do not survive a fork
     _bound_memory()
+    tempfile.gettempdir()  # finds out by writing a file; libraries ask for it when they are imported
     sys.addaudithook(_guard)
     # torch.save writes from C++, which no audit hook sees.
     torch._C.PyTorchFileWriter = lambda target, *_: _refuse(f"torch.save {target}")  # type: ignore[misc, assignment]
@@ -152,12 +156,16 @@ def _forbid_writing() -> None:
     if sys.platform != "linux":
         return
     with contextlib.suppress(Exception):
-        create, restrict = 444, 446  # system calls landlock_create_ruleset and landlock_restrict_self
+        create, add_rule, restrict = 444, 445, 446  # system calls landlock_create_ruleset, _add_rule, _restrict_self
         # Writing, removing and making of files of every kind: bits 1 and 4 to 12 of access_fs.
         handled = ctypes.c_uint64(1 << 1 | sum(1 << bit for bit in range(4, 13)))
         library = ctypes.CDLL(None, use_errno=True)
         ruleset = library.syscall(create, ctypes.byref(handled), ctypes.c_size_t(8), 0)
         if ruleset >= 0:
+            nowhere = os.open(os.devnull, os.O_RDONLY)
+            allowed = ctypes.create_string_buffer(struct.pack("<Qi", 1 << 1, nowhere))
+            library.syscall(add_rule, ruleset, 1, allowed, 0)
+            os.close(nowhere)
             library.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
             library.syscall(restrict, ruleset, 0)
             os.close(ruleset)

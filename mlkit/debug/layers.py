@@ -1,4 +1,4 @@
-"""Where weights meet values in a segment: which ops apply weights, how deep they lie, where weights were filled and built.
+"""Where weights meet values in a segment: which ops apply weights, how deep they lie, where weights were filled.
 
 Read from the recorded ops, so that modules and plain functions are alike. Not here: what follows from it.
 """
@@ -122,8 +122,8 @@ def _level(entry: tuple[int, frozenset[int]]) -> int:
 
 
 def weights_of(scene: Scene) -> list[Tensor]:
-    """Everything that is a weight: parameters of the models that were called, and leaves that the loss has a gradient for."""
-    found = {id(one): one for _, one in scene.parameters}
+    """Parameters of the models that were called, and leaves that the loss has a gradient for."""
+    found: dict[int, Tensor] = {id(one): one for _, one in scene.parameters}
     if scene.loss is not None:
         found.update({id(one): one for one in leaves_of(scene.loss) if not _is_given(scene, one)})
     return list(found.values())
@@ -208,7 +208,7 @@ def _same(value: Tensor, *_: object, **__: object) -> Tensor:
 
 
 def nudged(scene: Scene, steps: int, *, size: float = 0.02) -> Iterator[int]:
-    """Train the weights of this copy on the batch by plain gradient descent, each step ``size`` of the weights' own norm.
+    """Train this copy on the batch by plain gradient descent, each step ``size`` of the weights' own norm.
 
     Yields after each step; stops early where the loss cannot be computed again or has no gradient.
     """

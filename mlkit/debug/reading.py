@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from mlkit.debug.examples import Examples
+from mlkit.debug.examples import Examples, leaves_of
 from mlkit.debug.observe.functions import bare_name
 from mlkit.debug.sites import Locator, Site
 from mlkit.debug.trace import Op, Trace
@@ -88,8 +88,16 @@ def read_slowly(examples: Examples, index: int, locator: Locator, *, after_line:
             item = examples.dataset[index]
         finally:
             sys.settrace(None)
-    reading.inputs, reading.label = examples.parts(item)
+    inputs, label = examples.parts(item)
+    own = leaves_of(item)
+    reading.inputs = tuple(_as_read(one, own) for one in inputs)
+    reading.label = _as_read(label, own) if label is not None else None
     return reading
+
+
+def _as_read(tensor: Tensor, own: list[Tensor]) -> Tensor:
+    """The tensor as the data set gave it, which collation copied."""
+    return next((one for one in own if one.shape == tensor.shape and torch.equal(one, tensor.to(one.dtype))), tensor)
 
 
 def owners(data: object, depth: int = 4) -> list[Any]:

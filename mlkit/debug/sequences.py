@@ -74,7 +74,10 @@ def _is_shifted(values: Tensor, wanted: Tensor) -> bool:
         wanted = wanted.squeeze(-1)
     while values.dim() > wanted.dim() and values.shape[-1] == 1:
         values = values.squeeze(-1)
-    if values[:, 1 : steps + 1].shape != wanted[:, :steps].shape or values.is_floating_point() != wanted.is_floating_point():
+    if (
+        values[:, 1 : steps + 1].shape != wanted[:, :steps].shape
+        or values.is_floating_point() != wanted.is_floating_point()
+    ):
         return False
     now, then, seen = values[:, :steps], values[:, 1 : steps + 1], wanted[:, :steps]
     if values.is_floating_point():
@@ -118,14 +121,14 @@ def padding_of(tensor: Tensor, rows: int) -> Padding | None:
         if tensor.shape[batch_axis] != rows or tensor.shape[1 - batch_axis] < LEAST_STEPS + 1:
             continue
         values = tensor.detach().movedim(batch_axis, 0)
-        ends, counts = values[:, -1].unique(return_counts=True)
+        ends, counts = torch.unique(values[:, -1], return_counts=True)
         pad = int(ends[counts.argmax()])
         is_pad = values == pad
         trailing = is_pad.flip(1).long().cumprod(1).flip(1).bool()
         lengths = (~trailing).sum(1)
         if int((is_pad & ~trailing).sum()) or int((lengths < values.shape[1]).sum()) < 0.3 * rows:
             continue
-        if int((lengths == 0).sum()) or lengths.unique().numel() < 3:
+        if int((lengths == 0).sum()) or len(set(lengths.tolist())) < 3:
             continue
         return Padding(tensor, batch_axis, 1 - batch_axis, pad, [int(one) for one in lengths])
     return None

@@ -85,6 +85,7 @@ class Session:
         self.data = DataWatch(self)
         self._scenes: set[str] = set()
         self._places: set[tuple[str, int, int]] = set()
+        self._first_place: tuple[str, int, int] | None = None
         self._evaluation: tuple[Call, CallFacts] | None = None
         self._evaluations = 0
         self._is_compiled = False
@@ -275,12 +276,23 @@ class Session:
         if self._evaluation is not None and self._evaluation[1].led_to_backward:
             self._evaluation = None
         place = (site.file, site.line, len(self.facts.phases)) if site else ("?", 0, len(self.facts.phases))
+        if self._is_due_again(place):
+            self._scenes.add("later")
+            calls = [one for one in self.trace.calls if one.has_parameters]
+            with self.quietly():
+                self._run_probes("later", Scene(self, self.trace, loss, calls[-1] if calls else None, site))
         if not self.is_tracing or not self._is_traced or place in self._places:
             return
         if len(self._places) < SCENES_OF_TRAINING:
             self._places.add(place)
+            self._first_place = self._first_place or place
             name = "train" if len(self._places) == 1 else f"train{len(self._places)}"
             self._look_at_training(name, loss, site)
+
+    def _is_due_again(self, place: tuple[str, int, int]) -> bool:
+        """Whether this is the first line of backward again, two steps on: what did the first steps do, what is kept?"""
+        is_known = place in self._places and self._first_place == place
+        return is_known and self.is_tracing and self.step >= 2 and "later" not in self._scenes and self.trial is None
 
     def step_taken(self) -> None:
         """An optimiser stepped: a new segment begins."""

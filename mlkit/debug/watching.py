@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mlkit.debug import experiment
 from mlkit.debug.diagnose import findings, report
 from mlkit.debug.findings import Finding, Report
 from mlkit.debug.probes import load as load_probes
@@ -65,7 +64,7 @@ class Watch:
         self._select, self._ignore, self._on_finding = tuple(select), tuple(ignore), on_finding
         self._told: set[object] = set()
         self._report: Report | None = None
-        self._begin = 0.0
+        self._begin, self._pid = 0.0, 0
 
     @property
     def report(self) -> Report:
@@ -75,7 +74,7 @@ class Watch:
         return self._report
 
     def __enter__(self) -> Watch:
-        self._begin = time.perf_counter()
+        self._begin, self._pid = time.perf_counter(), os.getpid()
         if self._on_finding is not None:
             self._session.on_news = self._tell
         self._session.start()
@@ -85,7 +84,7 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         session = self._session
-        if experiment.is_child():  # a trial came to the end of the user's code
+        if os.getpid() != self._pid:  # a trial came to the end of the user's code
             if session.trial is not None:
                 session.trial.finish()
             os._exit(0)
@@ -111,7 +110,7 @@ class Watch:
             select=self._select,
             ignore=self._ignore,
             seconds=time.perf_counter() - self._begin,
-            overhead=session.overhead + session.overhead_of_probes,
+            overhead=session.overhead,
         )
 
     def _tell(self) -> None:

@@ -42,6 +42,7 @@ class LoaderWatch:
         self._in_process: dict[int, _InProcess] = {}
         self.last: int | None = None
         """Key of the loader that gave the last batch."""
+        self._read: deque[Any] = deque(maxlen=4)  # their iterators do not keep them alive
         self.batches: deque[tuple[int | None, object]] = deque(maxlen=2)
         """The last two batches, each with the key of its loader."""
 
@@ -107,6 +108,8 @@ class LoaderWatch:
 
     def _pass_began(self, loader: Any, iterator: Any) -> None:
         key = self.key(loader)
+        if not any(one is loader for one in self._read):
+            self._read.append(loader)
         facts = self._session.facts.loaders[key]
         if len(facts.passes) < 200:
             facts.passes.append(self._session.step)

@@ -12,7 +12,7 @@ from mlkit.debug.layers import Layer, layers, line_of_layer, names_of, weights_o
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.rerun import Steps, recorded
 from mlkit.debug.scene import Scene
-from mlkit.debug.trace import replay
+from mlkit.debug.trace import Op, replay
 
 SCALES = (1.0, 10.0, 100.0)
 NUMBERS_LIMIT = 2_000_000
@@ -79,13 +79,15 @@ def _entries(scene: Scene, base: Steps) -> list[Tensor]:
     return [out for op, outputs in base if op.name == "embedding" for out in outputs[:1]]
 
 
-def _error(ops: list[object], output: object, entries: list[Tensor], scale: float) -> float | None:
+def _error(ops: list[Op], output: object, entries: list[Tensor], scale: float) -> float | None:
     """How far from affine, in units of what the input moves."""
     assert isinstance(output, Tensor)
     generator = torch.Generator().manual_seed(0)
     first = {id(one): one.detach() * scale for one in entries}
     second = {
-        id(one): scale * torch.randn(one.shape, generator=generator).to(one) * (one.detach().float().std() + 1e-3).to(one)
+        id(one): scale
+        * torch.randn(one.shape, generator=generator).to(one)
+        * (one.detach().float().std() + 1e-3).to(one)
         for one in entries
     }
     zero = {number: torch.zeros_like(one) for number, one in first.items()}
@@ -94,7 +96,7 @@ def _error(ops: list[object], output: object, entries: list[Tensor], scale: floa
     for given in (zero, first, second, both):
         torch.manual_seed(0)
         with torch.no_grad():
-            new = replay(ops, given).get(id(output))  # type: ignore[arg-type]
+            new = replay(ops, given).get(id(output))
         if not isinstance(new, Tensor) or not bool(torch.isfinite(new).all()):
             return None
         values.append(new.double())

@@ -12,14 +12,29 @@ from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.scene import Scene
 from mlkit.debug.trace import Op
 
-_RECTIFIERS = frozenset("relu relu_ threshold threshold_ relu6 hardtanh clamp clamp_ clip clamp_min clamp_min_ maximum".split())
+_RECTIFIERS = frozenset(
+    [
+        "relu",
+        "relu_",
+        "threshold",
+        "threshold_",
+        "relu6",
+        "hardtanh",
+        "clamp",
+        "clamp_",
+        "clip",
+        "clamp_min",
+        "clamp_min_",
+        "maximum",
+    ]
+)
 LEAST_VALUES = 24
 LEAST_UNITS = 4
 
 
 @probe("dead_units", scenes=("train", "eval", "later"))
 def measure(scene: Scene) -> Measurement:
-    """``share`` of dead units in the worst rectified layer, its ``units``, and the line that set its weights or bias."""
+    """``share`` of dead units in the worst rectified layer, its ``units``, and the line that set its weights."""
     roots = [head.prediction for head in scene.heads] or scene.outputs
     ops = scene.trace.behind(roots)
     found = layers(ops, weights_of(scene))
@@ -28,7 +43,9 @@ def measure(scene: Scene) -> Measurement:
     worst: Measurement = {}
     count = 0
     for op in ops:
-        source = next((by_output.get(id(one)) or below.get(id(one)) for one in op.inputs if _has(one, by_output, below)), None)
+        source = next(
+            (by_output.get(id(one)) or below.get(id(one)) for one in op.inputs if _has(one, by_output, below)), None
+        )
         if source is None:
             continue
         for out in op.outputs:

@@ -17,7 +17,9 @@ from mlkit.debug.probes.gradient_growth import _of_loops, _of_time
 from mlkit.debug.scene import Scene
 
 LEAST_LAYERS = 4
-_SATURATING = frozenset("sigmoid sigmoid_ tanh tanh_ softmax hardsigmoid hardtanh softsign logsigmoid".split())
+_SATURATING = frozenset(
+    ["sigmoid", "sigmoid_", "tanh", "tanh_", "softmax", "hardsigmoid", "hardtanh", "softsign", "logsigmoid"]
+)
 
 
 @probe("gradient_decay")

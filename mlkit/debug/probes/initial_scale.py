@@ -5,6 +5,8 @@ Not here: inputs or targets that are not scaled.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -61,7 +63,8 @@ def _fan_in(layer: Layer) -> int:
 
 
 def _gain(layer: Layer) -> float:
-    return float(layer.weight.detach().float().square().mean().sqrt()) * _fan_in(layer) ** 0.5
+    size = float(layer.weight.detach().float().square().mean().sqrt())
+    return size * math.sqrt(_fan_in(layer))
 
 
 def _saturated(scene: Scene) -> float:
@@ -69,8 +72,10 @@ def _saturated(scene: Scene) -> float:
     worst = 0.0
     for op in scene.path:
         limit = _SATURATING.get(op.name)
-        out = op.outputs[0].detach() if limit is not None and op.outputs else None
-        if out is None or out.numel() < 16 or not out.is_floating_point():
+        if limit is None or not op.outputs:
+            continue
+        out = op.outputs[0].detach()
+        if out.numel() < 16 or not out.is_floating_point():
             continue
         far = out.abs() > limit if op.name.startswith("tanh") else (out - 0.5).abs() > 0.49
         worst = max(worst, float(far.float().mean()))

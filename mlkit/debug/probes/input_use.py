@@ -19,7 +19,7 @@ STEPS = 3
 
 @probe("input_use")
 def measure(scene: Scene) -> Measurement:
-    """``depends``: whether exchanged inputs change the prediction; ``constant``: whether all rows of the input are equal."""
+    """``depends``: whether exchanged inputs change the prediction; ``constant``: whether all input rows are equal."""
     if scene.loss is None or not scene.heads or scene.head is None:
         return {}
     axes = batch_axes(scene)
@@ -29,7 +29,7 @@ def measure(scene: Scene) -> Measurement:
     prediction, target = scene.heads[0].prediction, scene.head.target
     if target is None or target.requires_grad or not _varies(target) or prediction.numel() < 2:
         return {}
-    given = {number: axis for number, axis in along.items()}
+    given = dict(along)
     inputs = [one for one in scene.inputs if id(one) in given]
     if any(one.requires_grad for one in inputs):
         return {}

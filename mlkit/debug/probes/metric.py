@@ -214,6 +214,8 @@ def _share(scene: Scene, decision: Op, scores: Tensor, perfect: Tensor, compare:
         return None
     if compare.name in ("ne", "__ne__"):
         result = ~result.bool()
+    if result.numel() > label.numel() and decision.name in ("topk", "sort", "argsort") and result.dim() > 1:
+        result = result.bool().any(-1)  # among the first few is what is asked for
     if result.numel() == label.numel():
         result = (
             result.reshape(label.shape)[label >= 0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from mlkit.debug.graph import leaves_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.scene import LOSSES, Scene
-from mlkit.debug.trace import Op
+from mlkit.debug.trace import Op, tensors_in
 
 _SUMS, _MEANS = ("sum", "nansum", "logsumexp"), ("mean", "nanmean", "median")
 
@@ -59,11 +59,12 @@ def _kind(op: Op) -> str | None:
 
 def _is_of_data(scene: Scene, op: Op) -> bool:
     """Whether what is reduced comes from the model's calls (or, without modules, from what the batch entered)."""
-    if any(call.start <= op.index < call.stop for call in scene.model_calls):
-        return False
     assert scene.loss is not None
+    loss_is_inside = any(one is scene.loss for call in scene.model_calls for one in tensors_in(call.output))
+    if not loss_is_inside and any(call.start <= op.index < call.stop for call in scene.model_calls):
+        return False
     reached = {id(one) for call in scene.model_calls for one in _made(scene, call.start, call.stop)}
-    if not reached:
+    if not reached or loss_is_inside:
         behind = [op, *scene.trace.behind([one for one in op.inputs if one.requires_grad], stop=leaves_of(scene.loss))]
         return any(not one.requires_grad and one.dim() and one.numel() > 1 for o in behind for one in o.inputs)
     behind = scene.trace.behind([one for one in op.inputs if one.requires_grad])

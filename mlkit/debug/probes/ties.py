@@ -59,16 +59,17 @@ def _is_equal(one: torch.Tensor, two: torch.Tensor) -> bool:
     return bool(torch.equal(one, two)) and float(one.detach().float().std()) > 0
 
 
-def _sites(scene: Scene, left: nn.Module, right: nn.Module) -> Iterator[object]:
+def _sites(scene: Scene, left: nn.Embedding | nn.Linear, right: nn.Embedding | nn.Linear) -> Iterator[object]:
     structure = scene.session.structure
-    for module in (right, left):
+    layers: tuple[nn.Module, ...] = (right, left)
+    for module in layers:
         if (site := structure.weight_assigned_at(module)) is not None:
             yield site
     memory = {one.weight.untyped_storage().data_ptr() for one in (left, right)}
     for op in reversed(scene.trace.ops):
         if op.name in ("copy_", "data.__set__") and any(_memory(one) in memory for one in op.inputs[:1]):
             yield op.site
-    for module in (right, left):
+    for module in layers:
         yield scene.session.modules.made_at(module)
 
 

@@ -17,9 +17,9 @@ MOST = 0.85
 def check(facts: Facts) -> Iterator[Finding]:
     """The units of a rectified layer are below zero for every sample: they give zero, and get no gradient.
 
-    A unit that fires for no sample of the data has no way back. Where a whole layer is dead nothing before it learns, and
-    the output is the same for every input. It comes from a large negative bias, from weights that are all negative, or
-    from one step that was far too large.
+    A unit that fires for no sample of the data has no way back. Where a whole layer is dead nothing before it learns,
+    and the output is the same for every input. It comes from a large negative bias, from weights that are all
+    negative, or from one step that was far too large.
 
     Proof: the outputs of the rectifier on a whole batch, unit by unit. A whole layer without one output above zero
     passes neither values nor gradients.
@@ -79,7 +79,8 @@ def _finding(told: Mapping[str, object], share: float, when: str, *, severity: S
             "values looked at of each": told["values"],  # type: ignore[dict-item]
             "mean bias": float(f"{bias:.4g}") if isinstance(bias, float) else None,
         },
-        mechanism="below zero for every sample → the output is zero and so is the gradient → they stay as they are, and what "
+        mechanism="below zero for every sample → the output is zero and so is the gradient → they stay as they "
+        "are, and what "
         "comes before them learns nothing",
         fix="bias 0 and weights by kaiming_normal_; a smaller learning rate if one step killed them; LeakyReLU or GELU",
         confidence=0.97 if share == 1.0 else 0.85,

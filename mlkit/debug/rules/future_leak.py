@@ -52,9 +52,11 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "module": told["module"],
                 "has a mask": told["masked"],
             },
-            mechanism="the answer is among the inputs → the model copies it → a loss that is too good, and nonsense when it "
+            mechanism="the answer is among the inputs → the model copies it → a loss that is too good, and "
+            "nonsense when it "
             "generates",
-            fix="mask everything after the step itself: torch.triu(torch.ones(t, t), diagonal=1).bool(), is_causal=True; one "
+            fix="mask everything after the step itself: torch.triu(torch.ones(t, t), diagonal=1).bool(), "
+            "is_causal=True; one "
             "direction; padding on the left only",
             confidence=0.98,
             explains=("loss.label-shift", "shape.samples-mixed", "shape.batch-first"),

@@ -19,8 +19,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     best that such a model can do is the mean of the targets, or the frequencies of the labels: there the loss stops.
 
     Proof: in a copy of the program the inputs were exchanged for those of other samples, with noise added; the
-    prediction stayed the same to the last bit but one, also after the copy had been trained for a few steps (a last layer
-    of zeros starts so, and is healthy).
+    prediction stayed the same to the last bit but one, also after the copy had been trained for a few steps (a last
+    layer of zeros starts so, and is healthy).
 
     Buggy::
 
@@ -44,7 +44,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "the prediction does not depend on the input: with other samples it is exactly the same",
                 site=site if isinstance(site, Site) else None,
                 evidence={"rows exchanged": told["rows"], "also after steps of training": told["steps"]},
-                mechanism="the input is lost on the way → one answer for every sample → the loss stops at that of the best "
+                mechanism="the input is lost on the way → one answer for every sample → the loss stops at that "
+                "of the best "
                 "constant",
                 fix="follow the input through forward: something else is handed on in its place",
                 confidence=0.98,
@@ -66,7 +67,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 severity="warning",
                 site=told["site"] if isinstance(told["site"], Site) else None,
                 evidence={"rows": told["rows"]},
-                mechanism="the same input for every sample → the same answer → the loss stops at that of the best constant",
+                mechanism="the same input for every sample → the same answer → the loss stops at that of the "
+                "best constant",
                 fix="give the batch to the model",
                 confidence=0.85,
                 explains=("data.constant-feature", "step.learning-rate-too-low"),

@@ -15,12 +15,12 @@ from mlkit.debug.sites import Site
 def check(facts: Facts) -> Iterator[Finding]:
     """The initial weights are so large that the first outputs are huge, or the activations saturated.
 
-    A layer with n inputs adds n products: weights of deviation 1 make its outputs √n times as large as its inputs, and a
-    second such layer again. The first loss is then hundreds of times that of knowing nothing, and the first steps are
-    spent on shrinking weights; behind a tanh or sigmoid there is no gradient left to do it with.
+    A layer with n inputs adds n products: weights of deviation 1 make its outputs √n times as large as its inputs,
+    and a second such layer again. The first loss is then hundreds of times that of knowing nothing, and the first
+    steps are spent on shrinking weights; behind a tanh or sigmoid there is no gradient left to do it with.
 
-    Proof: in a copy of the program the weights that are too large were scaled to usual size, nothing else: the first loss
-    fell to a small part. A weight is too large when its deviation times the root of its fan-in is above 3.5.
+    Proof: in a copy of the program the weights that are too large were scaled to usual size, nothing else: the first
+    loss fell to a small part. A weight is too large when its deviation times the root of its fan-in is above 3.5.
 
     Buggy::
 
@@ -30,8 +30,8 @@ def check(facts: Facts) -> Iterator[Finding]:
 
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
-    Healthy look-alikes: weights that forward multiplies by a constant (equalised learning rates, NTK parametrisation) and
-    layers followed by a normalisation: the loss does not change; loaded weights; embeddings.
+    Healthy look-alikes: weights that forward multiplies by a constant (equalised learning rates, NTK parametrisation)
+    and layers followed by a normalisation: the loss does not change; loaded weights; embeddings.
 
     Seen in: Stack Overflow 40147568, 56541683; TheDeepChecker's "wrong_init".
     """

@@ -100,7 +100,7 @@ def too_low(facts: Facts, losses: list[float], floor: float) -> tuple[float, cur
     """The smallest factor above one with which as many steps bring much more than the whole run did."""
     found = []
     end = curves.level(losses)
-    for factor in (10.0, 100.0, 1000.0):
+    for factor in (10.0, 100.0, 1000.0, 10_000.0):
         told = curves.trial(facts, f"lr*{factor:g}")
         if told is None or not told.is_cured(floor, times=4):
             continue

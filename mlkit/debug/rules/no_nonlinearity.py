@@ -50,7 +50,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             "widths between them": [int(one) for one in widths[:12]],
             "largest deviation from affine": float(f"{told['error']:.2g}"),
         },
-        mechanism="a product of matrices is a matrix → the depth adds nothing → the loss stops where a linear model does",
+        mechanism="a product of matrices is a matrix → the depth adds nothing → the loss stops where a linear "
+        "model does",
         fix="an activation between the layers: x = torch.relu(self.first(x))",
         confidence=0.97,
         explains=("step.learning-rate-too-low", "model.too-small"),

@@ -30,8 +30,8 @@ def check(facts: Facts) -> Iterator[Finding]:
 
         nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
 
-    Healthy look-alikes: an output layer, a gate, a LoRA factor or a last BatchNorm scale of zeros: their gradients differ
-    from unit to unit, and the copy's weights part at its first steps.
+    Healthy look-alikes: an output layer, a gate, a LoRA factor or a last BatchNorm scale of zeros: their gradients
+    differ from unit to unit, and the copy's weights part at its first steps.
 
     Seen in: Stack Overflow 48027263, 35961434, 45997645, 42516484.
     """
@@ -49,10 +49,17 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "layers with weights": told["layers"],
                 "steps after which they were still identical": told["steps"],
             },
-            mechanism="equal weights → equal outputs → equal gradients → the layer is one unit for ever, and the loss stops "
+            mechanism="equal weights → equal outputs → equal gradients → the layer is one unit for ever, and "
+            "the loss stops "
             "near that of a constant prediction",
             fix="random initial weights: nn.init.kaiming_uniform_(layer.weight), or torch.randn(…) * fan_in ** -0.5",
             confidence=0.98,
-            explains=("model.*", "step.*", "loss.starts-far-from-chance", "shape.constant-attention", "loss.mismatched-task"),
+            explains=(
+                "model.*",
+                "step.*",
+                "loss.starts-far-from-chance",
+                "shape.constant-attention",
+                "loss.mismatched-task",
+            ),
         )
         return

@@ -14,10 +14,10 @@ from mlkit.debug.symptom import symptom_of
 
 @rule("model.vanishing-gradient")
 def check(facts: Facts) -> Iterator[Finding]:
-    """On its way back through the layers, or through time, the gradient is multiplied by far less than one again and again.
+    """On its way back through layers or time, the gradient is multiplied by far less than one again and again.
 
-    A sigmoid passes a quarter of the gradient at most; twelve of them a ten-millionth. The first layers then stay as they
-    were drawn, the last ones see noise, and the loss rests at that of a constant prediction.
+    A sigmoid passes a quarter of the gradient at most; twelve of them a ten-millionth. The first layers then stay as
+    they were drawn, the last ones see noise, and the loss rests at that of a constant prediction.
 
     Proof: the norm of the live loss's gradient at the output of every layer (or every time step), together with a loss
     that does not fall. Where the loss falls nothing is said: training cures it by itself.
@@ -71,7 +71,8 @@ def _finding(told: Mapping[str, object], along: str, severity: Severity) -> Find
             "factor a step": round(factor, 3),
             "activations": [str(one) for one in activations] if isinstance(activations, list) else None,
         },
-        mechanism=f"a factor of {factor:.2g} at each of {steps} {along} → the first ones do not learn → the loss stays at that "
+        mechanism=f"a factor of {factor:.2g} at each of {steps} {along} → the first ones do not learn → the "
+        "loss stays at that "
         "of a constant prediction",
         fix="ReLU or GELU with a fitting initialisation, normalisation, residual connections; a gated layer for time",
         confidence=0.93 if severity == "error" else 0.75,

@@ -29,7 +29,9 @@ STREAM = torch.randint(1, 12, (16, 13))
 @pytest.fixture(autouse=True)
 def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     probes.load()
-    monkeypatch.setattr("mlkit.debug.session.PROBES", [p for p in probes.PROBES if p.name in ("heads", "loss", "metric")])
+    monkeypatch.setattr(
+        "mlkit.debug.session.PROBES", [p for p in probes.PROBES if p.name in ("heads", "loss", "metric")]
+    )
     monkeypatch.setattr(mlkit.debug.confirm, "confirm", lambda session: None)
     monkeypatch.setenv("MLKIT_DEBUG_SELF", "1")
 
@@ -44,7 +46,9 @@ def accuracy_judged(units: int, metric: Callable[[Tensor], Tensor]) -> set[str]:
     with Watch(select=["metric"]) as watch:
         for _ in range(3):
             out = model(ROWS)
-            loss = F.binary_cross_entropy_with_logits(out[:, 0], BINARY) if units == 1 else F.cross_entropy(out, CLASSES)
+            loss = (
+                F.binary_cross_entropy_with_logits(out[:, 0], BINARY) if units == 1 else F.cross_entropy(out, CLASSES)
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -88,7 +92,10 @@ class Language(nn.Module):
         (lambda m: F.cross_entropy(m(STREAM[:, :-1]).flatten(0, 1), STREAM[:, 1:].flatten()), None),
         (lambda m: F.cross_entropy(m(STREAM)[:, :-1].transpose(1, 2), STREAM[:, 1:]), None),
         (lambda m: F.cross_entropy(m(STREAM).transpose(1, 2), STREAM), "loss.label-shift"),
-        (lambda m: F.cross_entropy(m(STREAM[:, :-1])[:, :-1].transpose(1, 2), STREAM[:, 1:][:, 1:]), "loss.label-shift"),
+        (
+            lambda m: F.cross_entropy(m(STREAM[:, :-1])[:, :-1].transpose(1, 2), STREAM[:, 1:][:, 1:]),
+            "loss.label-shift",
+        ),
         (lambda m: F.cross_entropy(m(TOKENS[:, :-1]).transpose(1, 2), TOKENS[:, 1:]), "loss.padding-counted"),
         (lambda m: F.cross_entropy(m(TOKENS[:, :-1]).transpose(1, 2), TOKENS[:, 1:], ignore_index=0), None),
         (

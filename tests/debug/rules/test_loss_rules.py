@@ -69,7 +69,13 @@ def focal(model: nn.Module, rows: Tensor) -> Tensor:
 
 
 WRONG: list[tuple[str, str, Loss, nn.Module | None, int]] = [
-    ("probabilities-into-cross-entropy", "error", lambda m, i: F.cross_entropy(m(ROWS[i]), CLASSES[i]), nn.Softmax(1), 4),
+    (
+        "probabilities-into-cross-entropy",
+        "error",
+        lambda m, i: F.cross_entropy(m(ROWS[i]), CLASSES[i]),
+        nn.Softmax(1),
+        4,
+    ),
     (
         "probabilities-into-cross-entropy",
         "error",
@@ -86,7 +92,13 @@ WRONG: list[tuple[str, str, Loss, nn.Module | None, int]] = [
     ),
     ("wrong-space-into-nll", "error", lambda m, i: F.nll_loss(m(ROWS[i]), CLASSES[i]), nn.Softmax(1), 4),
     ("wrong-space-into-nll", "error", lambda m, i: F.nll_loss(m(ROWS[i]), CLASSES[i]), None, 4),
-    ("wrong-space-into-kl", "error", lambda m, i: F.kl_div(m(ROWS[i]), SHARES[i], reduction="batchmean"), nn.Softmax(1), 4),
+    (
+        "wrong-space-into-kl",
+        "error",
+        lambda m, i: F.kl_div(m(ROWS[i]), SHARES[i], reduction="batchmean"),
+        nn.Softmax(1),
+        4,
+    ),
     ("broadcast", "error", lambda m, i: ((m(ROWS[i]) - REAL[i]) ** 2).mean(), None, 1),
     (
         "broadcast",
@@ -95,7 +107,13 @@ WRONG: list[tuple[str, str, Loss, nn.Module | None, int]] = [
         None,
         4,
     ),
-    ("single-unit-softmax", "error", lambda m, i: F.binary_cross_entropy(m(ROWS[i])[:, 0], BINARY[i]), nn.Softmax(1), 1),
+    (
+        "single-unit-softmax",
+        "error",
+        lambda m, i: F.binary_cross_entropy(m(ROWS[i])[:, 0], BINARY[i]),
+        nn.Softmax(1),
+        1,
+    ),
     ("wrong-sign", "error", lambda m, i: -F.cross_entropy(m(ROWS[i]), CLASSES[i]), None, 4),
     ("wrong-sign", "error", lambda m, i: Categorical(logits=m(ROWS[i])).log_prob(CLASSES[i]).mean(), None, 4),
     ("wrong-sign", "error", lambda m, i: Normal(m(ROWS[i])[:, 0], 1.0).log_prob(REAL[i]).mean(), None, 1),
