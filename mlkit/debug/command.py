@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlkit.errors import did_you_mean
+from mlkit.debug.questions import ALLOWED, parse
+from mlkit.errors import ConfigError, did_you_mean
 
 DESCRIPTION = """\
 Run a PyTorch program unmodified, find bugs in its training, and point at the line.
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ignore=options.ignore,
         on_finding=tell,
         own=_own_folders(options),
+        questions=options.questions,
     )
     code = run_program(options.program[0], options.program[1:], is_module=options.module, watch=watch)
     report = watch.report
@@ -92,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--fail-on", choices=("error", "warning", "never"), default="error", help="exit with 1 from here on")
     add("--no-trials", action="store_true", help="only observe; no forked experiments")
     add("--budget", type=float, default=20.0, metavar="SECONDS", help="for experiments (default 20)")
+    add("--what-if", action="append", default=[], metavar="CHANGE", help=f"go on from the first step with {ALLOWED}")
+    add("--overfit-batch", action="store_true", help="go on from the first step with the same batch again and again")
     add("--list", action="store_true", help="list all codes")
     add("--explain", metavar="CODE", help="print the reference page of a code")
     add("-m", dest="module", action="store_true", help="the program is a module, as in python -m")
@@ -115,6 +119,12 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace | None, str]:
         return None, "error: no program was given\n  to do:    python -m mlkit.watch train.py"
     if not options.module and not Path(options.program[0]).is_file():
         return None, f"error: there is no such file\n  received: {options.program[0]}"
+    try:
+        options.questions = [parse(text) for text in options.what_if]
+        if options.overfit_batch:
+            options.questions.append(parse("same-batch"))
+    except ConfigError as error:
+        return None, f"error: {error}"
     if options.steps < 1:
         return None, f"error: --steps is at least 1\n  received: {options.steps}"
     strange = [name for name in (*options.select, *options.ignore) if not _is_known(name)]

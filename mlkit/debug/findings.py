@@ -6,9 +6,12 @@ Not here: the rules that make findings, and how a report is shown (`mlkit.debug.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mlkit.debug.sites import Site
+
+if TYPE_CHECKING:
+    from mlkit.debug.questions import Curve
 
 Severity = Literal["error", "warning", "info"]
 ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
@@ -80,6 +83,8 @@ class Report:
     skipped: tuple[tuple[str, str], ...] = ()
     """(what, why) of checks that could not be applied."""
     notes: tuple[str, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    """Answers to the questions that were asked (``--what-if``, ``--overfit-batch``)."""
 
     def worst(self) -> Severity | None:
         """The gravest severity among the findings, or None."""
@@ -96,6 +101,7 @@ class Report:
             "losses": list(self.losses),
             "skipped": [{"check": what, "why": why} for what, why in self.skipped],
             "notes": list(self.notes),
+            "curves": [curve.to_dict() for curve in self.curves],
         }
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlkit.debug.findings import Finding, Report
+from mlkit.debug.questions import spark
 
 _COLOURS = {"error": "31", "warning": "33", "info": "36", "bold": "1", "dim": "2", "ok": "32"}
 
@@ -32,6 +33,10 @@ def text(report: Report, *, colour: bool = False, width: int = 100) -> str:
     facts = f"{report.steps} steps in {report.seconds:.1f} s, of which {report.overhead:.1f} s were mlkit's"
     if report.symptom and report.symptom != "falls":
         facts += f"; the loss {report.symptom.replace('-', ' ')}" if report.symptom != "crashes" else ""
+    if report.curves:
+        lines += ["", paint("bold", "what if, from the first step on:")]
+        for curve in report.curves:
+            lines += [f"  {curve.name}: {curve.verdict}", f"    {spark(curve.losses, width=width - 6)}"]
     lines += ["", paint("dim", facts)]
     lines += [paint("dim", line) for note in report.notes for line in textwrap.wrap(f"note: {note}", width)]
     internal = [f"{what}: {why}" for what, why in report.skipped if "internal error" in why]

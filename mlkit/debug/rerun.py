@@ -5,10 +5,11 @@ Not here: what is changed in the inputs, and what a difference means.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlkit.debug.scene import Scene
 from mlkit.debug.trace import Op, Trace, replay, tensors_in
@@ -17,7 +18,7 @@ Steps = list[tuple[Op, list[Tensor]]]
 """Ops in order, each with the tensors that it gave."""
 
 
-def recorded(scene: Scene, values: Mapping[int, Tensor], *, training: bool = False) -> Steps:
+def recorded(scene: Scene, values: Mapping[int, Tensor], *, training: bool = False, remembers: bool = False) -> Steps:
     """Call the main model with some inputs replaced, then replay the ops up to where prediction meets target.
 
     Without modules, all ops up to there are replayed instead. The seed is the same in every run.
@@ -26,6 +27,7 @@ def recorded(scene: Scene, values: Mapping[int, Tensor], *, training: bool = Fal
         scene: in a forked child.
         values: id of an input tensor -> what to give in its place.
         training: mode of the model.
+        remembers: whether what the model keeps of this call in its attributes stays there; else every run is a first one.
     """
     with torch.no_grad():
         if scene.call is None:
@@ -33,13 +35,30 @@ def recorded(scene: Scene, values: Mapping[int, Tensor], *, training: bool = Fal
         session = scene.session
         session.trace = Trace()
         session.record_in_child()
-        output = scene.forward(values, training=training)
+        kept = contextlib.nullcontext() if remembers else attributes_kept(scene.call.module)
+        with kept:
+            output = scene.forward(values, training=training)
         session.is_recording = session.is_tracing = False
         steps = [(op, op.outputs) for op in session.trace.ops]
         exchange = {id(old): new for old, new in zip(scene.outputs, tensors_in(output), strict=False)}
         known = replay(after_model(scene), exchange)
         steps += [(op, [_known(known, one) for one in op.outputs]) for op in after_model(scene)]
     return steps
+
+
+@contextlib.contextmanager
+def attributes_kept(root: nn.Module) -> Iterator[None]:
+    """Give a model's attributes their values back at the end: a state that it keeps from call to call."""
+    saved = [(part, dict(vars(part)), dict(part._buffers)) for part in root.modules()]
+    try:
+        yield
+    finally:
+        for part, attributes, buffers in saved:
+            training = part.training
+            vars(part).update(attributes)
+            part._buffers.clear()
+            part._buffers.update(buffers)
+            part.training = training
 
 
 def after_model(scene: Scene) -> list[Op]:

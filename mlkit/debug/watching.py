@@ -12,6 +12,7 @@ import time
 import traceback
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +20,9 @@ from typing import Any
 from mlkit.debug.diagnose import findings, report
 from mlkit.debug.findings import Finding, Report
 from mlkit.debug.probes import load as load_probes
+from mlkit.debug.questions import ask
 from mlkit.debug.session import Session
+from mlkit.debug.trials import Change
 
 
 class Watch:
@@ -33,6 +36,8 @@ class Watch:
         budget: seconds of wall time that they may take together.
         select, ignore: codes or families of findings to keep, or to leave out.
         on_finding: called with each error when it is first proven.
+        own: folders whose code counts as the user's even within a library's folder.
+        questions: changes to try at the end; the answers are ``watch.report.curves``.
 
     Example:
         >>> import torch
@@ -58,10 +63,12 @@ class Watch:
         ignore: Sequence[str] = (),
         on_finding: Callable[[Finding], None] | None = None,
         own: tuple[str, ...] = (),
+        questions: Sequence[Change] = (),
     ) -> None:
         load_probes()
         self._session = Session(window=window, own=own, probes=trials, budget=budget)
         self._select, self._ignore, self._on_finding = tuple(select), tuple(ignore), on_finding
+        self._questions = tuple(questions)
         self._told: set[object] = set()
         self._report: Report | None = None
         self._begin, self._pid = 0.0, 0
@@ -104,14 +111,16 @@ class Watch:
 
         locate(session)
         confirm(session)
+        curves = ask(session, self._questions)
         session.overhead += time.perf_counter() - begin
-        return report(
+        found = report(
             session.facts,
             select=self._select,
             ignore=self._ignore,
             seconds=time.perf_counter() - self._begin,
             overhead=session.overhead,
         )
+        return replace(found, curves=curves)
 
     def _tell(self) -> None:
         for finding in findings(self._session.facts, select=self._select, ignore=self._ignore):

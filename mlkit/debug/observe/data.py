@@ -188,6 +188,9 @@ class _Loader(importlib.abc.Loader):
     def __init__(self, loader: Any, tell: Callable[[ModuleType], None]) -> None:
         self._loader, self._tell = loader, tell
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)  # resources, source text: whatever else is asked of a loader
+
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)
         return module

@@ -8,13 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mlkit.debug.layers import line_of_layer
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.rerun import Steps, moved, recorded
 from mlkit.debug.scene import Scene
 from mlkit.debug.sequences import NextStep, by_time, next_step
 from mlkit.debug.sites import Site
-from mlkit.debug.trace import Op, replay
+from mlkit.debug.trace import Op, modules_by_name, replay
 
 _MASKING = frozenset(
     [
@@ -155,9 +154,10 @@ def _mask_of(base: Steps, leak: Op) -> Tensor | None:
             continue
         if op.name in _MASKING:
             for other in op.inputs[1:]:
-                if other.dim() >= 2 and other.shape[-1] == other.shape[-2] and id(other) != id(one):
-                    if not other.requires_grad and other.numel() <= one.numel() and _is_masklike(other):
-                        return other
+                is_square = other.dim() >= 2 and other.shape[-1] == other.shape[-2]
+                is_given = not other.requires_grad and other.numel() <= one.numel()
+                if is_square and is_given and _is_masklike(other):
+                    return other
         todo += op.inputs
     return None
 
@@ -182,5 +182,10 @@ def _mask_made(scene: Scene, mask: Tensor | None) -> Site | None:
 
 
 def _line(scene: Scene, op: Op) -> Site | None:
-    kinds = ("conv", "lstm", "gru", "rnn")
-    return line_of_layer(scene, op) if op.name.startswith(kinds) else op.site
+    """Where a layer that looks both ways was built; else where it is called."""
+    parts = {name: module for call in scene.model_calls for name, module in modules_by_name(call.module)}
+    module = parts.get(op.modules[-1]) if op.modules else None
+    pads = getattr(module, "padding", 0) not in (0, (0,), "valid")
+    if module is not None and (pads or getattr(module, "bidirectional", False)):
+        return scene.session.modules.made_at(module) or op.site
+    return op.site

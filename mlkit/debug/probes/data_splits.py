@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlkit.debug.examples import Examples, Sample, locate
+from mlkit.debug.examples import Examples, Sample, fingerprint, locate
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.probes.data_values import _whole, moments
-from mlkit.debug.reading import base, owners
+from mlkit.debug.reading import base, held, owners
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Site
 
@@ -55,6 +55,7 @@ def data_splits(scene: Scene) -> Measurement:
     found["train_size"], found["val_size"] = training.size, other.size
     found["is_batch"] = training.is_batch
     found["overlap"] = _overlap(mine, yours)
+    found["rows"] = _shared_rows(training, other)
     found["neighbours"] = _neighbours(mine, yours)
     found["scaler"] = _scaler(scene, training, other)
     found["labels"] = _classes(scene, mine, yours)
@@ -106,6 +107,27 @@ def _overlap(mine: Sample, yours: Sample) -> dict[str, object]:
         "levels": len(torch.unique(values)),
         "numbers": sum(one.numel() for one in yours.items[0]),
     }
+
+
+def _shared_rows(training: Examples, other: Examples) -> dict[str, object]:
+    """For two subsets of one data set (or of two over the same stored data): rows that both take."""
+    if training.loader is None or other.loader is None:
+        return {}
+    (one, first), (two, second) = base(training.dataset), base(other.dataset)
+    if first is None or second is None or not first or not second:
+        return {}
+    if one is not two:
+        stored = held(one, limit=4), held(two, limit=4)
+        alike = zip(*stored, strict=False)
+        is_same = type(one) is type(two) and len(stored[0]) == len(stored[1]) > 0
+        if not is_same or not all(fingerprint([_tensor(a)]) == fingerprint([_tensor(b)]) for a, b in alike):
+            return {}
+    shared = set(first) & set(second)
+    return {"shared": len(shared), "of": len(set(second))}
+
+
+def _tensor(value: Tensor | np.ndarray[Any, Any]) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.from_numpy(value)
 
 
 def _neighbours(mine: Sample, yours: Sample) -> dict[str, object]:

@@ -51,7 +51,7 @@ def measure(scene: Scene) -> Measurement:
         for out in op.outputs:
             if id(out) not in by_output:
                 below.setdefault(id(out), source)
-        share = _share(op) if op.name in _RECTIFIERS else None
+        share = _share(op, source) if op.name in _RECTIFIERS else None
         if share is None:
             continue
         count += 1
@@ -64,19 +64,19 @@ def _has(one: Tensor, *known: dict[int, Layer]) -> bool:
     return any(id(one) in each for each in known)
 
 
-def _units(value: Tensor) -> Tensor | None:
+def _units(value: Tensor, layer: Layer) -> Tensor | None:
     """One row a unit: along axis 1 of maps, the last axis of rows."""
     if value.dim() < 2 or not value.is_floating_point():
         return None
-    axis = 1 if value.dim() >= 4 else value.dim() - 1
+    axis = 1 if value.dim() >= 3 and layer.op.name.startswith("conv") else value.dim() - 1
     rows = value.detach().movedim(axis, 0).flatten(1)
     return rows if rows.shape[0] >= LEAST_UNITS and rows.shape[1] >= LEAST_VALUES else None
 
 
-def _share(op: Op) -> float | None:
+def _share(op: Op, layer: Layer) -> float | None:
     if op.name.startswith(("clamp", "clip")) and op.argument(1, "min") not in (0, 0.0):
         return None
-    rows = _units(op.outputs[0]) if op.outputs else None
+    rows = _units(op.outputs[0], layer) if op.outputs else None
     if rows is None or bool((rows < 0).any()):
         return None
     return float((rows == 0).all(1).float().mean())
@@ -84,7 +84,7 @@ def _share(op: Op) -> float | None:
 
 def _described(scene: Scene, op: Op, layer: Layer) -> Measurement:
     out = layer.op.outputs[0].detach()
-    rows = _units(out)
+    rows = _units(out, layer)
     biases = [one for one in layer.weights if one.dim() == 1]
     low = max(biases, key=lambda one: float(-one.detach().mean()), default=None)
     by_bias = False
@@ -92,7 +92,7 @@ def _described(scene: Scene, op: Op, layer: Layer) -> Measurement:
         moved = rows - low.detach().unsqueeze(1)
         by_bias = float((moved > 0).any(1).float().mean()) > 0.5
     filled = filled_at(scene, low if by_bias and low is not None else layer.weight)
-    rows_out = _units(op.outputs[0])
+    rows_out = _units(op.outputs[0], layer)
     return {
         "units": int(rows_out.shape[0]) if rows_out is not None else 0,
         "values": int(rows_out.shape[1]) if rows_out is not None else 0,

@@ -6,6 +6,7 @@ Not here: whether that is too much (`numeric.exploding-gradient`), or why it van
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
 from itertools import pairwise
 
@@ -40,8 +41,10 @@ def _grown(gradients: list[float], along: str, site: Site | None, last: int) -> 
         return {}
     end = max(norms[-last:])
     start = max(norms[:last])
-    back = norms[::-1]
-    up = sum(b > a for a, b in pairwise(back)) / (len(back) - 1)
+    # Eighths are compared, since from one step to the next the batch's own noise may be larger than the growth.
+    parts = [norms[len(norms) * at // 8 : len(norms) * (at + 1) // 8] for at in range(8)]
+    back = [statistics.median(part) for part in parts if part][::-1]
+    up = sum(b > a for a, b in pairwise(back)) / max(1, len(back) - 1)
     return {"growth": start / max(end, 1e-30), "monotone": up, "along": along, "steps": len(norms), "site": site}
 
 

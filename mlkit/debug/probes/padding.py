@@ -11,15 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlkit.debug.layers import line_of_layer
+from mlkit.debug.layers import line_of_layer, rerunnable, weights_of
 from mlkit.debug.probes import Measurement, probe
-from mlkit.debug.rerun import batch_axes
+from mlkit.debug.rerun import attributes_kept, batch_axes
 from mlkit.debug.scene import Scene
 from mlkit.debug.sequences import Padding, padding_of
-from mlkit.debug.trace import Call, Op, Trace, tensors_in
-
-MORE = 3
-"""Columns of padding that are added."""
+from mlkit.debug.trace import Call, Op, Trace, replay, tensors_in
 
 
 @probe("padding", seconds=4.0)
@@ -27,7 +24,7 @@ def measure(scene: Scene) -> Measurement:
     """``change`` of the outputs, in units of their spread over the batch; ``how`` it was brought about; first op."""
     found = batch_axes(scene)
     if scene.call is None or found is None or any(one.requires_grad for one in scene.inputs):
-        return {}
+        return _of_pieces(scene)
     rows = found[0]
     padding = next((pad for one in scene.inputs if (pad := padding_of(one, rows)) is not None), None)
     if padding is None or not _is_looked_up(scene, padding):
@@ -56,8 +53,51 @@ def measure(scene: Scene) -> Measurement:
         }
         if shift > 1e-3:
             result.update(_first(scene, base_ops, ops, padding, keep, rows))
-        return result
+            return result
+        return result if not per_step else _of_pieces(scene) or result
     return {}
+
+
+def _of_pieces(scene: Scene) -> Measurement:
+    """The same for a prediction that is made outside of one model's call: the ops replayed on more padding."""
+    if not scene.heads or scene.head is None or scene.head.target is None or not scene.heads[0].prediction.dim():
+        return {}
+    prediction, rows = scene.heads[0].prediction, int(scene.heads[0].prediction.shape[0])
+    ops = rerunnable(scene.trace.behind([prediction]), weights_of(scene))
+    given = [one for op in ops if op.name == "embedding" for one in op.inputs if not one.is_floating_point()]
+    padding = next((pad for one in given if (pad := padding_of(one, rows)) is not None), None)
+    if padding is None or any("batch_norm" in op.name for op in ops):
+        return {}
+    longer = _longer(padding, padding.steps)(padding.tensor)
+    try:
+        with torch.no_grad():
+            base, after = (replay(ops, {id(padding.tensor): one}) for one in (padding.tensor, longer))
+    except Exception:  # an op whose arguments know the length
+        return {}
+    one, two = base.get(id(prediction)), after.get(id(prediction))
+    if not isinstance(one, Tensor) or not isinstance(two, Tensor) or one.shape != two.shape:
+        return {}
+    result: Measurement = {
+        "change": _shift(one.reshape(rows, -1), two.reshape(rows, -1), one.reshape(rows, -1)),
+        "how": "more padding",
+        "per_step": False,
+        "pad": padding.pad,
+        "shortest": min(padding.lengths),
+        "longest": max(padding.lengths),
+        "steps": padding.steps,
+        "filled": max(padding.lengths) == padding.steps,
+        "has_lengths": False,
+        "kinds": sorted({op.name for op in ops} & _KINDS),
+    }
+    every = list(range(rows))
+    for op in ops:
+        for old in op.outputs:
+            left, right = base.get(id(old)), after.get(id(old))
+            is_used = any(old is used for other in ops for used in other.inputs) or old is prediction
+            if isinstance(left, Tensor) and isinstance(right, Tensor) and is_used:
+                if _own_moved(left, right, padding, every, rows):
+                    return {**result, "op": op.name, "site": op.site, "module": ""}
+    return result
 
 
 _KINDS = frozenset(
@@ -99,7 +139,8 @@ def _run(scene: Scene, call: Call, change: Change) -> tuple[list[Op], list[Tenso
         session.trace = Trace()
         session.record_in_child()
         try:
-            output = call.module(*args, **kwargs)
+            with attributes_kept(call.module):
+                output = call.module(*args, **kwargs)
         finally:
             session.is_recording = session.is_tracing = False
     return session.trace.ops, tensors_in(output)
@@ -121,17 +162,20 @@ def _changes(padding: Padding, rows: int) -> list[tuple[str, Change, list[int]]]
     order = sorted(every, key=lambda row: padding.lengths[row])
     short = sorted(order[: max(2, rows // 2)])
     width = max(padding.lengths[row] for row in short) + 1
-    found: list[tuple[str, Change, list[int]]] = [("more padding", _longer(padding), every)]
+    # As much again, so that a mean shows it; a few only where positions are limited.
+    found: list[tuple[str, Change, list[int]]] = [
+        ("more padding", _longer(padding, more), every) for more in (padding.steps, 3)
+    ]
     if width < padding.steps:
         found.append(("shorter neighbours", _cut(padding, rows, short, width), short))
     return found
 
 
-def _longer(padding: Padding) -> Change:
+def _longer(padding: Padding, more: int) -> Change:
     def change(value: Any) -> Any:
         if value is padding.tensor:
             shape = list(value.shape)
-            shape[padding.time_axis] = MORE
+            shape[padding.time_axis] = more
             return torch.cat([value, value.new_full(shape, padding.pad)], padding.time_axis)
         if not isinstance(value, Tensor) or value.dim() < 2 or value.shape[:2] != padding.tensor.shape[:2]:
             return value
@@ -139,7 +183,7 @@ def _longer(padding: Padding) -> Change:
         row = min(range(len(padding.lengths)), key=lambda one: padding.lengths[one])
         filler = last.select(0, row)  # what stands there where the padding is: a mask's "no", a type's number
         shape = list(value.shape)
-        shape[padding.time_axis] = MORE
+        shape[padding.time_axis] = more
         return torch.cat(
             [value, filler.expand(shape) if filler.dim() == 0 else value.new_zeros(shape)], padding.time_axis
         )

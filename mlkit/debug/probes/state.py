@@ -23,10 +23,10 @@ def measure(scene: Scene) -> Measurement:
     if scene.call is None or any(one.requires_grad for one in scene.inputs):
         return {}
     result: Measurement = {"is_random_order": _drawn(scene), "handed": _handed(scene)}
-    first = recorded(scene, {})
+    first = recorded(scene, {}, remembers=True)
     other = {id(one): _other(one) for one in scene.inputs if one.dim()}
-    recorded(scene, other)
-    again = recorded(scene, {})
+    recorded(scene, other, remembers=True)
+    again = recorded(scene, {}, remembers=True)
     if [op.name for op, _ in first] != [op.name for op, _ in again] or not first:
         return result
     result["remembers"] = False

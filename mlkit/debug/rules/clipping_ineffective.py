@@ -55,7 +55,9 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 def _total(step: StepFacts) -> float:
-    return math.sqrt(sum(one * one for one in step.gradients.values() if one is not None and math.isfinite(one)))
+    """Norm of the gradients of what the optimiser holds: those of others are noted beside them."""
+    held = (norm for key, norm in step.gradients.items() if key in step.weights)
+    return math.sqrt(sum(one * one for one in held if one is not None and math.isfinite(one)))
 
 
 def _too_soon(steps: list[StepFacts], clipped: list[StepFacts]) -> Iterator[Finding]:

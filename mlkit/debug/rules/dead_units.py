@@ -45,9 +45,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     for scene in ("later", "eval"):
         told = facts.probe(f"{scene}/dead_units")
         late = told.get("share")
-        falls = symptom_of(facts) in ("falls", "too-good")
+        # Where the loss went beyond all bounds that is the cause, and this is a consequence.
+        falls = symptom_of(facts) in ("falls", "too-good", "explodes")
         if isinstance(late, float) and late >= MOST and (late == 1.0 or not falls):
-            severity: Severity = "info" if falls else "error" if late == 1.0 else "warning"
+            severity: Severity = "info" if falls else "warning"
             yield _finding(told, late, f"after {told['step']} steps", severity=severity)
             return
     if first.get("on_logits"):

@@ -45,11 +45,11 @@ def check(facts: Facts) -> Iterator[Finding]:
     """
     for _, told in scenes(facts, "padding"):
         change = told.get("change")
-        if not isinstance(change, float) or change < 0.01:
+        if not isinstance(change, float) or change < 0.005:
             continue
         kinds = set(told["kinds"])
         is_window = bool(kinds & {"conv1d", "conv2d"}) and str(told.get("op", "")) in {*_WINDOWS, "relu", ""}
-        severity: Severity = "error" if change > 0.03 else "warning"
+        severity: Severity = "error" if change > 0.02 else "warning"
         if told["per_step"]:
             severity = "warning" if change > 0.05 else "info"
         if is_window and not told["has_lengths"]:

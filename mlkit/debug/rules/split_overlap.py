@@ -62,6 +62,21 @@ def check(facts: Facts) -> Iterator[Finding]:
             explains=("data.scaler-leak", "data.imbalance"),
         )
         return
+    rows = part(splits, "rows")
+    if rows and rows["shared"] >= 0.05 * rows["of"] and rows["shared"] >= 5:
+        yield Finding(
+            "data.split-overlap",
+            f"{rows['shared'] / rows['of']:.0%} of the validation rows are also training rows: the two "
+            "subsets share indices",
+            severity="error" if rows["shared"] > 0.9 * rows["of"] else "warning",
+            site=site,
+            evidence={"validation rows": rows["of"], "of them in training": rows["shared"]},
+            mechanism=mechanism,
+            fix="draw the indices of both parts from one permutation: order[:cut] and order[cut:]",
+            confidence=0.97,
+            explains=("data.scaler-leak", "data.imbalance"),
+        )
+        return
     near = part(splits, "neighbours")
     if near and near["near"] > 0.5 and near["median"] < 0.15 and near["exact"] < 0.5 and near["checked"] >= 30:
         yield Finding(
