@@ -68,10 +68,13 @@ def check(
     obstacle = experiment.obstacle()
     begin = time.perf_counter()
     if obstacle is None:
-        outcome = experiment.measure(lambda: _steps(model, pairs, loss_fn, optimizer, steps, seconds), seconds=2 * seconds)
+        outcome = experiment.measure(
+            lambda: _steps(model, pairs, loss_fn, optimizer, steps, seconds), seconds=2 * seconds
+        )
         if isinstance(outcome.value, Report):
             return outcome.value
-        return Report((), skipped=(("pre-flight", outcome.problem or "no answer"),), seconds=time.perf_counter() - begin)
+        spent = time.perf_counter() - begin
+        return Report((), skipped=(("pre-flight", outcome.problem or "no answer"),), seconds=spent)
     streams = capture()
     try:
         twin = copy.deepcopy((model, optimizer))

@@ -38,7 +38,7 @@ def of_loss(trace: Trace, loss: Tensor) -> dict[str, object]:
         wanted = {id(one) for one in first.inputs} if first is not None else set()
         made = [op for op in path if op.index < until and _makes_infinity(op)]
         direct = [op for op in made if any(id(one) in wanted for one in op.outputs)]
-        first = (direct or made or [first])[0]
+        first = next(iter(direct or made), first)
     return {"direction": "forward", **_described(first, path)} if first is not None else {}
 
 

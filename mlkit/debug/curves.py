@@ -99,11 +99,21 @@ class Trials:
 
     @property
     def is_clear(self) -> bool:
-        """Whether nearly all of the control's last losses are above the changed one's level."""
+        """Whether nearly every one of the last losses is lower than the control's of the same step, so the same batch."""
         if not math.isfinite(self.without):
             return True
-        tail = last_third(self.control)
-        return sum(one > self.with_it + self.noise for one in tail) > 0.9 * len(tail)
+        pairs = self._pairs
+        return sum(one > 0 for one in pairs) > 0.9 * len(pairs)
+
+    @property
+    def lead(self) -> float:
+        """By how much the changed loss is lower than the control's at the same step; the batches' own noise cancels."""
+        return statistics.median(self._pairs) if math.isfinite(self.without) else math.inf
+
+    @property
+    def _pairs(self) -> list[float]:
+        both = zip(last_third(self.control), last_third(self.changed), strict=True)
+        return [control - changed for control, changed in both]
 
     def gain(self, floor: float) -> float:
         """How far below ``floor`` the change brings the loss."""
@@ -112,7 +122,7 @@ class Trials:
     def is_cured(self, floor: float, *, times: float) -> bool:
         """Whether the loss falls clearly below ``floor`` with the change, and ``times`` less so without it."""
         gain = self.gain(floor)
-        if not math.isfinite(self.with_it) or not self.is_clear or gain < 3 * self.noise or gain < 0.03 * abs(floor):
+        if not math.isfinite(self.with_it) or not self.is_clear or gain < 0.03 * abs(floor):
             return False
         return floor - self.without < gain / times
 
@@ -180,7 +190,11 @@ def decay_share(facts: Facts) -> float:
             continue
         weights = math.sqrt(sum(one * one for one in step.weights.values()))
         gradient = math.sqrt(
-            sum(one * one for one in step.gradients.values() if one is not None and math.isfinite(one))
+            sum(
+                norm * norm
+                for key, norm in step.gradients.items()
+                if key in step.weights and norm is not None and math.isfinite(norm)
+            )
         )
         best = max(best, decay * weights / max(gradient, 1e-12))
     return best

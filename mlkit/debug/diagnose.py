@@ -17,6 +17,16 @@ from mlkit.debug.symptom import symptom_of
 # What else is seen because of a cause: folded under it, not printed beside it. Families (`data.*`) may be named.
 FOLLOWS: dict[str, tuple[str, ...]] = {}
 
+# What spoils a score, or costs a little, while the model still learns what it was meant to learn.
+MILD = (
+    *("mode", "metric", "data.augmented-validation", "data.augmentation-lost", "data.split-overlap"),
+    *("data.scaler-leak", "data.repeated-randomness", "data.class-order", "data.split-preprocessing", "data.imbalance"),
+    *("step.checkpoint-aliased", "step.optimiser-recreated", "step.tied-weights-apart", "step.clipping-ineffective"),
+    *("model.padding-dependence", "model.state-leak", "model.unused-module"),
+)
+SURE = 0.85
+"""Confidence from which a warning may stand before an error of a milder kind."""
+
 _IGNORE = re.compile(r"#\s*mlkit:\s*ignore(?:\[([\w.,\s*-]*)\])?")
 
 
@@ -88,7 +98,13 @@ def fold(found: Sequence[Finding]) -> list[Finding]:
         )
         gravest = min((ordered[index], *under), key=_rank).severity
         result.append(replace(ordered[index], related=under, severity=gravest))
-    return sorted(result, key=_rank)
+    return sorted(result, key=_gravity)
+
+
+def _gravity(one: Finding) -> tuple[bool, bool, tuple[int, float]]:
+    """What to mend first: the cause that keeps the model from learning, before what only spoils a score."""
+    is_mild = matches(one.code, MILD) or (one.severity == "warning" and one.confidence < SURE)
+    return one.severity == "info", is_mild, _rank(one)
 
 
 def _root(index: int, folded: dict[int, int]) -> int:

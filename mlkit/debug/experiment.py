@@ -81,7 +81,7 @@ def measure(function: Callable[[], object], *, seconds: float) -> Outcome:
 
     Args:
         function: what to run; may change anything, since it changes a copy.
-        seconds: of processor time, after which the child is killed; on a busy machine that is a longer time of the wall.
+        seconds: of processor time, after which the child is killed; on a busy machine that is a longer time.
     """
     begin = time.perf_counter()
     reader, writer = os.pipe()

@@ -27,7 +27,7 @@ def recorded(scene: Scene, values: Mapping[int, Tensor], *, training: bool = Fal
         scene: in a forked child.
         values: id of an input tensor -> what to give in its place.
         training: mode of the model.
-        remembers: whether what the model keeps of this call in its attributes stays there; else every run is a first one.
+        remembers: whether what the model keeps of this call in its attributes stays; else every run is a first one.
     """
     with torch.no_grad():
         if scene.call is None:

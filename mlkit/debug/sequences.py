@@ -126,6 +126,10 @@ def padding_of(tensor: Tensor, rows: int) -> Padding | None:
         is_pad = values == pad
         trailing = is_pad.flip(1).long().cumprod(1).flip(1).bool()
         lengths = (~trailing).sum(1)
+        steps = values[:, 1:] - values[:, :-1]
+        is_sorted = bool((steps >= 0).all()) or bool((steps <= 0).all())
+        if is_sorted or int((lengths < values.shape[1] - 1).sum()) < 0.2 * rows:
+            continue
         if int((is_pad & ~trailing).sum()) or int((lengths < values.shape[1]).sum()) < 0.3 * rows:
             continue
         if int((lengths == 0).sum()) or len(set(lengths.tolist())) < 3:

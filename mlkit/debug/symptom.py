@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
-from mlkit.debug.curves import chance, optimizers, rises, roughness, series
+from mlkit.debug.curves import chance, optimizers, rises, roughness, series, spread
 from mlkit.debug.facts import Facts
 
 
@@ -93,7 +93,11 @@ def symptom(losses: Sequence[float], *, chance: float | None = None, is_same_bat
     if swings_back(losses):
         return "oscillates"
     base = first if chance is None else min(first, chance)
-    if above > 0.35 or first - end < 0.02 * scale or (chance is not None and end > base - 0.03 * abs(base)):
+    if (
+        above > 0.35
+        or first - end < max(0.02 * scale, 2 * spread(losses))
+        or (chance is not None and end > base - 0.03 * abs(base))
+    ):
         return "plateaus"
     if first - end < 0.1 * scale:
         return "slow"

@@ -49,10 +49,10 @@ def terms_of(scene: Scene) -> Iterator[tuple[Tensor, Op | None]]:
         seen.add(id(value))
         op = made.get(id(value))
         parts = [one for one in op.inputs if one.requires_grad] if op is not None else []
-        if op is not None and parts and value.numel() == 1 and op.name in (*_SUMS, *_SCALINGS):
-            if op.name in _SUMS or all(one.numel() == 1 for one in parts):
-                todo += parts
-                continue
+        are_numbers = all(one.numel() == 1 for one in [value, *parts])
+        if op is not None and parts and are_numbers and op.name in (*_SUMS, *_SCALINGS):
+            todo += parts
+            continue
         yield value, op
 
 

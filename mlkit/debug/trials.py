@@ -105,7 +105,7 @@ class Trial:
         for leaf in leaves_of(loss):
             if id(leaf) not in self._hooked:
                 self._hooked[id(leaf)] = leaf
-                leaf.register_hook(lambda gradient: gradient * self.change.value)
+                leaf.register_hook(lambda gradient: gradient * self.change.value)  # type: ignore[no-untyped-call]
 
     def before_step(self, optimizer: Optimizer) -> None:
         """Change what the step is taken with."""

@@ -151,7 +151,7 @@ class ModuleWatch:
             mixed_modes=[
                 name
                 for name, one in modules_by_name(call.module)
-                if isinstance(one, MODE_SENSITIVE) and one.training != call.training
+                if is_mode_sensitive(one) and one.training != call.training
             ][:8],
             grad_enabled=call.grad_enabled,
             site=call.site,
@@ -184,7 +184,7 @@ class ModuleWatch:
         kinds = {id(one): type(owner).__name__ for owner in module.modules() for one in owner.parameters(recurse=False)}
         for name, parameter in module.named_parameters():
             self.parameter_key(parameter, f"{type(module).__name__}.{name}", kinds.get(id(parameter), ""))
-        sensitive = {type(one).__name__ for one in module.modules() if isinstance(one, MODE_SENSITIVE)}
+        sensitive = {type(one).__name__ for one in module.modules() if is_mode_sensitive(one)}
         self._session.facts.models[key] = ModelFacts(
             key=key,
             kind=type(module).__name__,
@@ -238,7 +238,7 @@ class ModuleWatch:
             type(one).__name__
             for one in self._models.values()
             if one.training == training
-            and (training or any(isinstance(part, MODE_SENSITIVE) for part in one.modules()))
+            and (training or any(is_mode_sensitive(part) for part in one.modules()))
         ]
 
     def note_mode_at_step(self, optimizer: Optimizer) -> None:
@@ -277,6 +277,13 @@ class ModuleWatch:
             key = self._keys.get(id(module), -1)
             site = session.locator.here(frame)
             session.facts.modes.append(ModeFacts(session.step, key, type(module).__name__, mode, site))
+
+
+def is_mode_sensitive(module: nn.Module) -> bool:
+    """Whether a module does something else in evaluation: drops values at a rate above 0, or has batch statistics."""
+    if not isinstance(module, MODE_SENSITIVE):
+        return False
+    return float(getattr(module, "p", 1.0)) > 0 and getattr(module, "track_running_stats", True)
 
 
 def _holds(outer: nn.Module, inner: nn.Module) -> bool:

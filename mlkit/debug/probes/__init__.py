@@ -26,8 +26,8 @@ class Probe:
     Args:
         name: the rules find its result as ``facts.probe("train/NAME")`` (or ``train2``, ``eval``).
         measure: returns plain values; an empty dict where it does not apply.
-        scenes: ``train`` (the first backward of each line), ``eval`` (the first evaluation after a step), ``later`` (the
-            first line of backward again, two steps on).
+        scenes: ``train`` (the first backward of each line), ``eval`` (the first evaluation after a step), ``later``
+            (the first line of backward again, two steps on).
         seconds: deadline.
     """
 

@@ -21,7 +21,7 @@ _LIKELIHOOD = ("cross_entropy", "linear_cross_entropy", "__getitem__", "gather",
 
 @probe("chance")
 def measure(scene: Scene) -> Measurement:
-    """``chance``: the loss of a constant prediction; ``first``: the loss; ``target`` and ``prediction``: their moments."""
+    """``chance``: the loss of a constant prediction; ``first``: the loss; moments of target and prediction."""
     if scene.loss is None or scene.loss.numel() != 1:
         return {}
     head = scene.head

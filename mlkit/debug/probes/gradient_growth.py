@@ -89,8 +89,8 @@ def _of_time(scene: Scene) -> Measurement:
                 gradient = torch.autograd.grad(loss, [entry], allow_unused=True)[0]
             except (LookupError, RuntimeError):
                 continue
-        if gradient is None:
-            continue
+        if gradient is None:  # torch's stubs do not know allow_unused
+            continue  # type: ignore[unreachable]
         axis = 1 if module.batch_first else 0
         norms = [float(one.norm()) for one in gradient.unbind(axis)]
         if found := _grown(norms, "time steps", call.site, 3):

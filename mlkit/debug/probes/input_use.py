@@ -48,7 +48,11 @@ def measure(scene: Scene) -> Measurement:
         after = _depends(scene, inputs, given)
         result["depends"], result["steps"] = bool(after), steps
         result["known"] = after is not None and steps > 0
-        result["lost_at"] = _lost(scene, inputs, given)
+        site, is_sudden = _lost(scene, inputs, given)
+        result["lost_at"] = site
+        result["known"] = result["known"] and is_sudden
+    elif len(inputs) > 1 and (idle := _idle(scene, inputs, given)) is not None:
+        result["idle"] = idle
     return result
 
 
@@ -83,11 +87,11 @@ def _depends(scene: Scene, inputs: list[Tensor], axes: dict[int, int]) -> bool |
     return _moved(first, second)
 
 
-def _moved(first: Tensor, second: Tensor) -> bool:
+def _moved(first: Tensor, second: Tensor, least: float = 1e-6) -> bool:
     if first.shape != second.shape or not first.numel():
         return first.shape != second.shape
     first, second = first.float(), second.float()
-    return float((first - second).abs().max()) > 1e-6 * float(first.abs().max())
+    return float((first - second).abs().max()) > least * float(first.abs().max())
 
 
 def _both(
@@ -114,16 +118,45 @@ def _both(
     return found[0], found[1]
 
 
-def _lost(scene: Scene, inputs: list[Tensor], axes: dict[int, int]) -> object:
-    """The line of the last op on the way to the prediction that is given what depends on the input, and drops it."""
+def _idle(scene: Scene, inputs: list[Tensor], axes: dict[int, int]) -> dict[str, object] | None:
+    """An input that weights are applied to, and that the loss does not depend on for all that; also after training."""
+    assert scene.loss is not None
+    weights = {id(one) for one in weights_of(scene)}
+
+    def last_use(given: Tensor) -> Op | None:
+        ops = scene.trace.after([given])
+        used = [op for op in ops if any(id(one) in weights for one in op.inputs)]
+        return used[-1] if used else None
+
+    def is_idle(given: Tensor) -> bool:
+        first, second = (one.get(id(scene.loss)) for one in _both(scene, scene.path, [given], axes))
+        return isinstance(first, Tensor) and isinstance(second, Tensor) and not _moved(first, second)
+
+    upstream = {id(one) for op in scene.path for one in op.inputs}
+    found = [one for one in inputs if last_use(one) is not None and id(one) not in upstream]
+    found += [one for one in inputs if last_use(one) is not None and id(one) in upstream and is_idle(one)]
+    if not found or not sum(1 for _ in nudged(scene, STEPS)):
+        return None
+    for one in found:
+        op = last_use(one)
+        if is_idle(one) or id(one) not in upstream:
+            return {"shape": str(tuple(one.shape)), "site": op.site if op is not None else None}
+    return None
+
+
+def _lost(scene: Scene, inputs: list[Tensor], axes: dict[int, int]) -> tuple[object, bool]:
+    """The line of the last op on the way to the prediction that is given what depends on the input, and drops it.
+
+    And whether that is sudden: a value that layer by layer depends less on the input ends below rounding, not lost.
+    """
     ops = scene.trace.behind([scene.heads[0].prediction])
     first, second = _both(scene, ops, inputs, axes)
 
-    def is_moved(one: Tensor) -> bool:
+    def is_moved(one: Tensor, least: float = 1e-6) -> bool:
         pair = first.get(id(one), one), second.get(id(one), one)
-        return isinstance(pair[0], Tensor) and isinstance(pair[1], Tensor) and _moved(pair[0], pair[1])
+        return isinstance(pair[0], Tensor) and isinstance(pair[1], Tensor) and _moved(pair[0], pair[1], least)
 
     for op in reversed(ops):
         if any(is_moved(one) for one in op.inputs) and not any(is_moved(one) for one in op.outputs):
-            return op.site
-    return None
+            return op.site, any(is_moved(one, 1e-2) for one in op.inputs)
+    return None, True

@@ -10,7 +10,7 @@ import sys
 import torch
 from torch import Tensor, nn
 
-from mlkit.debug.observe.modules import MODE_SENSITIVE
+from mlkit.debug.observe.modules import is_mode_sensitive
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Site
@@ -27,7 +27,7 @@ def mode_modules(scene: Scene) -> Measurement:
     made, found = scene.session.modules.made_at, []
     for call in scene.model_calls:
         for name, module in modules_by_name(call.module):
-            if not isinstance(module, MODE_SENSITIVE):
+            if not is_mode_sensitive(module):
                 continue
             own = list(module.parameters(recurse=False))
             is_norm = isinstance(module, nn.modules.batchnorm._NormBase)

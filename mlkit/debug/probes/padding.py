@@ -94,9 +94,9 @@ def _of_pieces(scene: Scene) -> Measurement:
         for old in op.outputs:
             left, right = base.get(id(old)), after.get(id(old))
             is_used = any(old is used for other in ops for used in other.inputs) or old is prediction
-            if isinstance(left, Tensor) and isinstance(right, Tensor) and is_used:
-                if _own_moved(left, right, padding, every, rows):
-                    return {**result, "op": op.name, "site": op.site, "module": ""}
+            is_pair = isinstance(left, Tensor) and isinstance(right, Tensor) and is_used
+            if is_pair and _own_moved(left, right, padding, every, rows):  # type: ignore[arg-type]
+                return {**result, "op": op.name, "site": op.site, "module": ""}
     return result
 
 

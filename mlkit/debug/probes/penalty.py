@@ -26,8 +26,8 @@ def measure(scene: Scene) -> Measurement:
     part = torch.autograd.grad(penalty.terms, weights, grad_outputs=factors, retain_graph=True, allow_unused=True)
     of_penalty = of_data = 0.0
     for total, mine in zip(whole, part, strict=True):
-        if total is None:
-            continue
+        if total is None:  # torch's stubs do not know allow_unused
+            continue  # type: ignore[unreachable]
         rest = total if mine is None else total - mine
         of_data += float(rest.square().sum())
         of_penalty += float(mine.square().sum()) if mine is not None else 0.0

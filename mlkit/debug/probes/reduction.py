@@ -1,7 +1,7 @@
 """How the losses of single samples are joined to the number on which backward is called: a mean, a sum, by what factor.
 
 Measured as the gradient of the loss by what each reduction returned, so a factor written anywhere on the way counts.
-Not here: whether the step size fits (`loss.reduction-scale`), or the number of micro-batches (`step.accumulation-unscaled`).
+Not here: whether the step size fits (`loss.reduction-scale`), or the window (`step.accumulation-unscaled`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def measure(scene: Scene) -> Measurement:
     rows = scene.batch_size or 1
     joined = []
     for (op, kind, _, wide), factor in zip(found, factors, strict=True):
-        if factor is None:
-            continue
+        if factor is None:  # torch's stubs do not know allow_unused
+            continue  # type: ignore[unreachable]
         weight = float(factor.sum())
         joined.append((op, kind, weight * rows if kind == "sum" else weight, wide))
     if not joined:

@@ -17,7 +17,7 @@ STEPS = 4
 
 @probe("symmetry", seconds=4.0)
 def measure(scene: Scene) -> Measurement:
-    """``twins``: weights whose units are identical and remain so; ``units``: how many there are of each."""
+    """``twins``: weights whose units are identical; ``remains``: and stay so; ``units``: how many there are of each."""
     if scene.loss is None or scene.session.step:
         return {}
     leaves = {id(one) for one in leaves_of(scene.loss)}
@@ -26,6 +26,7 @@ def measure(scene: Scene) -> Measurement:
     suspects = {number: axes for number, one in used.items() if (axes := _alike(one))}
     if not suspects:
         return {}
+    constants = [number for number in suspects if _is_constant(used[number]) and min(used[number].shape[:2]) > 3]
     steps = sum(1 for _ in nudged(scene, STEPS))
     if not steps and any(float(one.detach().abs().max()) > 0 for one in used.values()):
         return {}
@@ -37,6 +38,9 @@ def measure(scene: Scene) -> Measurement:
     # The last layer's units are the classes: the loss itself tells them apart, or there is nothing to tell.
     last = {id(one) for one in found[-1].weights} if found else set()
     hidden = [entry for entry in twins if entry[0] not in last]
+    parts = bool(hidden)
+    if not hidden:  # equal weights, told apart by biases alone; zeros start so in many healthy places
+        hidden = [(number, suspects[number][0]) for number in constants if number not in last]
     if not hidden:
         return {}
     names = names_of(scene)
@@ -45,7 +49,7 @@ def measure(scene: Scene) -> Measurement:
         "twins": [names.get(number, f"a weight of shape {tuple(used[number].shape)}") for number, _ in hidden],
         "units": int(first.shape[hidden[0][1]]),
         "layers": len(used),
-        "constant": _is_constant(first),
+        "remains": parts,
         "steps": steps,
         "site": filled_at(scene, first),
         "called_at": next((layer.op.site for layer in found if any(one is first for one in layer.weights)), None),
@@ -74,5 +78,7 @@ def _stays(weight: Tensor, axis: int) -> bool:
 
 
 def _is_constant(weight: Tensor) -> bool:
+    """Whether all values are one number, and not zero."""
     values = weight.detach()
-    return float(values.max() - values.min()) <= 1e-5 * float(values.abs().max())
+    size = float(values.abs().max())
+    return size > 0 and float(values.max() - values.min()) <= 1e-5 * size

@@ -20,9 +20,9 @@ _SCALE_FREE = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad"
 def check(facts: Facts) -> Iterator[Finding]:
     """The gradients of several micro-batches are added up without being what one large batch would give.
 
-    Backward on the mean of each of k micro-batches adds k means: a gradient k times that of the joined batch, and a step
-    k times as long. With SGD that is a learning rate k times too high; with Adam it is only felt through clipping and
-    weight decay. The other form loses data: the micro-batches after the last full window of an epoch are cleared.
+    Backward on the mean of each of k micro-batches adds k means: a gradient k times that of the joined batch, and a
+    step k times as long. With SGD that is a learning rate k times too high; with Adam it is only felt through clipping
+    and weight decay. The other form loses data: the micro-batches after the last full window of an epoch are cleared.
 
     Proof: k backward calls of one line on k batches of one loader between two steps, and the factor with which a
     micro-batch's mean enters the loss is 1, not 1/k; or a clear between them while gradients of this window are there.
@@ -42,7 +42,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     Healthy look-alikes: several losses of one batch, tasks with loaders of their own, losses that are sums, and two
     adversaries; a window divided by its length.
 
-    Seen in: ByteDance-Seed/VeOmni#963; karpathy/nanoGPT#206; huggingface/transformers#34191; ultralytics/ultralytics#11217.
+    Seen in: ByteDance-Seed/VeOmni#963; karpathy/nanoGPT#206; huggingface/transformers#34191;
+    ultralytics/ultralytics#11217.
     """
     if is_adversarial(facts) or len(curves.optimizers(facts)) != 1 or not facts.steps:
         return
@@ -73,7 +74,12 @@ def _window(facts: Facts) -> int:
 def _unscaled(facts: Facts, window: int) -> Iterator[Finding]:
     told = facts.probe("train/reduction")
     weight, kind = told.get("weight"), told.get("kind")
-    if not isinstance(weight, float) or not 0.5 < abs(weight) < 2.0 or kind not in ("mean", "sum") or told.get("count") != 1:
+    if (
+        not isinstance(weight, float)
+        or not 0.5 < abs(weight) < 2.0
+        or kind not in ("mean", "sum")
+        or told.get("count") != 1
+    ):
         return
     if kind == "sum" and told.get("rows") == 1:
         return
@@ -98,7 +104,7 @@ def _unscaled(facts: Facts, window: int) -> Iterator[Finding]:
             "weight that makes a mean of the window": round(1 / window, 4),
             "optimiser": optimizer.kind,
         },
-        mechanism=f"backward adds up {window} means instead of averaging them → the gradient is {window} times too large → "
+        mechanism=f"backward adds up {window} means → the gradient is {window} times that of their mean → "
         + (
             "steps overshoot"
             if is_felt
@@ -149,7 +155,7 @@ def _loss_of_data(site: object, count: int, window: int, times: int, steps: int,
         },
         mechanism="the number of batches is no multiple of the window → what is left over is cleared before a step → "
         "data and time are lost in every epoch",
-        fix="step at the last batch as well: if (i + 1) % window == 0 or i + 1 == len(loader)   # divided by its own length",
+        fix="step at the last batch as well: if (i + 1) % window == 0 or i + 1 == len(loader)   # by its own length",
         confidence=confidence,
         explains=("step.gradients-cleared-too-soon",),
     )

@@ -26,8 +26,8 @@ def check(facts: Facts) -> Iterator[Finding]:
     gradients that are still multiplied by a loss scale bounds them by the limit over the scale, thousands of times less
     than meant, and the training crawls.
 
-    Proof: none of the clips came after the last backward before a step, and the gradient at the step was larger than the
-    limit; or the gradient at the step is a constant fraction of what clipping had left.
+    Proof: none of the clips came after the last backward before a step, and the gradient at the step was larger than
+    the limit; or the gradient at the step is a constant fraction of what clipping had left.
 
     Buggy::
 
@@ -67,7 +67,6 @@ def _too_soon(steps: list[StepFacts], clipped: list[StepFacts]) -> Iterator[Find
     # With one backward a step the clip came before it. With several, another network's may have come since: then the
     # gradients at the step tell, which are within the limit where the clip was right.
     site, limit, _, _ = late[-1].clipped[-1]
-    nothing = sum(one.clipped[-1][2] == 0 for one in late)
     beyond = sum(_total(one) > 1.01 * limit for one in late)
     alone = sum(one.backwards == 1 for one in late)
     if alone < 0.8 * len(late) and beyond < 0.3 * len(late):
@@ -85,7 +84,7 @@ def _too_soon(steps: list[StepFacts], clipped: list[StepFacts]) -> Iterator[Find
             "steps whose gradient was beyond the limit": beyond,
             "norm that was clipped (median)": round(statistics.median(one.clipped[-1][2] for one in late), 4),
         },
-        mechanism="clip_grad_norm_ scales what .grad holds at that moment → backward then adds the new, unclipped gradient → "
+        mechanism="clip_grad_norm_ scales what .grad holds then → backward adds the new, unclipped gradient → "
         "spikes reach the weights",
         fix="loss.backward(); clip_grad_norm_(model.parameters(), max_norm); optimizer.step()   # in this order",
         confidence=0.97,

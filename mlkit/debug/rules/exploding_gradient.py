@@ -63,14 +63,15 @@ def check(facts: Facts) -> Iterator[Finding]:
             "gradients are clipped": clipped,
             "clipping cures it": cured,
         },
-        mechanism=f"a factor of {factor:.3g} at each of {steps} {along} → the first ones decide the gradient, with a direction "
-        "that is chaos → the loss jumps, or stays where it is",
+        mechanism=f"a factor of {factor:.3g} at each of {steps} {along} → the first ones decide its direction, which "
+        "is chaos → the loss jumps, or stays where it is",
         fix="smaller initial recurrent weights (orthogonal, gain 1), a gated layer, and clip_grad_norm_ after backward",
         confidence=0.95,
         explains=(
             "step.learning-rate-too-high",
             "step.learning-rate-too-low",
             "step.oscillating",
+            "loss.starts-far-from-chance",
             "numeric.non-finite-loss",
             "numeric.non-finite-gradient",
         ),

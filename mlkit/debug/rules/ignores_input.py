@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mlkit.debug.facts import Facts
 from mlkit.debug.findings import Finding
@@ -58,6 +58,20 @@ def check(facts: Facts) -> Iterator[Finding]:
                     "model.vanishing-gradient",
                     "loss.mismatched-task",
                 ),
+            )
+            return
+        idle = told.get("idle")
+        if isinstance(idle, Mapping):
+            yield Finding(
+                "model.ignores-input",
+                f"the loss does not depend on an input of shape {idle['shape']}, although layers of the model read it",
+                severity="warning",
+                site=idle["site"] if isinstance(idle["site"], Site) else None,
+                evidence={"input": str(idle["shape"]), "rows exchanged": told["rows"]},
+                mechanism="what the layers make of it is dropped on the way → it might as well not be there",
+                fix="hand on what these layers return",
+                confidence=0.8,
+                explains=("model.unused-module", "step.parameter-not-optimised", "step.graph-cut"),
             )
             return
         if told["constant"] is True:

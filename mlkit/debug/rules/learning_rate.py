@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator
 
 from mlkit.debug import curves
@@ -11,6 +12,14 @@ from mlkit.debug.findings import Finding
 from mlkit.debug.rules import rule
 from mlkit.debug.sites import Site
 from mlkit.debug.symptom import symptom_of
+
+_EFFECTS = (
+    "loss.starts-far-from-chance",
+    "model.dead-units",
+    "numeric.non-finite-loss",
+    "numeric.non-finite-gradient",
+    "step.oscillating",
+)
 
 
 @rule("step.learning-rate-too-high", "step.learning-rate-too-low")
@@ -32,9 +41,9 @@ def check(facts: Facts) -> Iterator[Finding]:
 
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
-    Healthy look-alikes: large steps with a transient rise, warm-up with tiny first steps, adversarial and policy losses.
-    Their loss falls in the end, or means nothing, so no trial is run. Where a sum instead of a mean, unscaled data or a
-    missing ``zero_grad`` made the step too large, those are the findings, and this one is folded under them.
+    Healthy look-alikes: large steps with a transient rise, warm-up with tiny first steps, losses of adversaries and
+    policies. Their loss falls in the end, or means nothing, so no trial is run. Where a sum instead of a mean, unscaled
+    data or a missing ``zero_grad`` made the step too large, those are the findings, and this one is folded under them.
 
     Seen in: Stack Overflow 42264716; DeepFD 48934338, 37624102 (too high), 51181393 (too low).
     """
@@ -58,7 +67,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             + ("the loss grows without bound" if broken else "the loss stays high"),
             fix=f"lr={rate(facts) * factor:g}   # was {rate(facts):g}" if rate(facts) else "divide the update by ten",
             confidence=0.9 if broken else 0.8,
-            explains=("loss.starts-far-from-chance", "model.dead-units") if broken else (),
+            explains=_EFFECTS if broken else (),
         )
         return
     low = too_low(facts, losses, floor)
@@ -70,7 +79,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             severity="warning",
             site=step_site(facts),
             evidence=evidence(facts, told),
-            mechanism="each step moves the weights by next to nothing → in the time that is given → the loss hardly falls",
+            mechanism="each step moves the weights by next to nothing → the loss hardly falls",
             fix=f"lr={rate(facts) * factor:g}   # was {rate(facts):g}"
             if rate(facts)
             else f"multiply the update by {factor:g}",
@@ -99,17 +108,19 @@ def too_high(facts: Facts, first: float) -> tuple[float, curves.Trials] | None:
 def too_low(facts: Facts, losses: list[float], floor: float) -> tuple[float, curves.Trials] | None:
     """The smallest factor above one with which as many steps bring much more than the whole run did."""
     found = []
-    end = curves.level(losses)
+    part = max(3, len(losses) // 3)
+    progress = max(0.0, statistics.median(losses[:part]) - curves.level(losses))
     for factor in (10.0, 100.0, 1000.0, 10_000.0):
         told = curves.trial(facts, f"lr*{factor:g}")
-        if told is None or not told.is_cured(floor, times=4):
+        if told is None or not told.is_clear or not math.isfinite(told.with_it) or told.with_it > losses[0]:
             continue
-        if floor - end < 0.4 * told.gain(floor):
+        # A twentieth of what there is to learn: less is not worth a word.
+        if told.lead > max(0.05 * abs(floor), 2.5 * progress):
             found.append((factor, told))
     if not found:
         return None
-    best = max(one.gain(floor) for _, one in found)
-    return next(pair for pair in found if pair[1].gain(floor) > 0.5 * best)
+    best = max(one.lead for _, one in found)
+    return next(pair for pair in found if pair[1].lead > 0.5 * best)
 
 
 def evidence(

@@ -57,8 +57,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             "loss at the end": round(end, 6),
             "outputs within 0 and 1": bool(told.get("is_bounded")),
         },
-        mechanism="squared error on probabilities has gradients with factors p(1-p) and 1/C → they vanish near the class "
-        "frequencies → every input gets the prior",
+        mechanism="squared error on probabilities has gradients with factors p(1-p) and 1/C → they vanish near the "
+        "class frequencies → every input gets the prior",
         fix="F.cross_entropy(scores, labels)   # on the raw scores",
         confidence=0.9 if stuck else 0.6,
         explains=("step.learning-rate-too-low", "loss.starts-far-from-chance") if stuck else (),

@@ -34,11 +34,13 @@ BORDERS: dict[str, tuple[str, str]] = {
     "where": ("where() passes NaN from the branch that is not taken", "make the denominator safe before dividing"),
 }
 _ALIASES = {
-    "truediv": "div", "__truediv__": "div", "true_divide": "div", "divide": "div", "__rtruediv__": "div", "rsqrt": "sqrt",
-    "__pow__": "pow", "__rpow__": "pow", "var": "std", "log_": "log", "div_": "div", "sqrt_": "sqrt", "linalg_norm": "norm",
-    "__rdiv__": "div", "__div__": "div", "frobenius_norm": "norm", "pairwise_distance": "cdist", "exp_": "exp",
-    "log10": "log2", "arccos": "acos", "_softmax": "softmax", "log_softmax": "softmax", "linalg_vector_norm": "vector_norm",
-}  # fmt: skip
+    **dict.fromkeys(("truediv", "__truediv__", "true_divide", "divide", "__rtruediv__", "__div__", "div_"), "div"),
+    **dict.fromkeys(("rsqrt", "sqrt_"), "sqrt"),
+    **dict.fromkeys(("__pow__", "__rpow__"), "pow"),
+    **dict.fromkeys(("linalg_norm", "frobenius_norm", "linalg_vector_norm"), "norm"),
+    **dict.fromkeys(("_softmax", "log_softmax"), "softmax"),
+    "var": "std", "log_": "log", "log10": "log2", "exp_": "exp", "pairwise_distance": "cdist", "arccos": "acos",
+}
 MODERATE = 1e4
 """Inputs up to here did not grow step by step: then the op itself is at fault."""
 

@@ -75,7 +75,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             f"roughness with {name}": round(curves.roughness(told.changed), 4),
             **evidence(facts, told),
         },
-        mechanism="step size (times 1/(1 - momentum)) beyond what the curvature allows → weights swing across the valley → "
+        mechanism="step size (times 1/(1 - momentum)) beyond what the curvature allows → weights swing → "
         "the loss goes up and down",
         fix=f"{change}   # was lr={rate(facts):g}, momentum={momentum:g}",
         confidence=0.85,

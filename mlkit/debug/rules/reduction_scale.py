@@ -51,7 +51,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     broken = symptom in ("explodes", "goes-up")
     yield Finding(
         "loss.reduction-scale",
-        f"the loss is a sum over {rows} samples: its gradient is {rows} times that of their mean, and the learning rate "
+        f"the loss is a sum over {rows} samples: its gradient is {rows} times that of their mean, and the rate "
         f"of {rate(facts):g} does not fit it",
         severity="error" if broken else "warning",
         site=site if isinstance(site, Site) else None,

@@ -25,11 +25,11 @@ _EFFECTS = (
 def check(facts: Facts) -> Iterator[Finding]:
     """Weights are pulled to zero more strongly than the data pulls them anywhere.
 
-    Weight decay or a penalty has a gradient in proportion to the weights. Where it exceeds that of the data, the weights
-    shrink until nothing is left of the model but a constant: the loss ends at what the label frequencies alone give.
+    Weight decay or a penalty has a gradient in proportion to the weights. Where it exceeds that of the data, the
+    weights shrink until nothing is left of the model but a constant: the loss ends at that of the label frequencies.
 
-    Proof: with ``weight_decay=0`` the same loop learns (a trial); for a penalty within the loss: its gradient is several
-    times that of the data, and the loss ends at that of the best constant prediction or above.
+    Proof: with ``weight_decay=0`` the same loop learns (a trial); for a penalty within the loss: its gradient is
+    several times that of the data, and the loss ends at that of the best constant prediction or above.
 
     Buggy::
 
@@ -96,7 +96,7 @@ def _finding(
 ) -> Finding:
     return Finding(
         "step.regularisation-dominates",
-        f"the penalty on the weights outweighs the data: its gradient is {ratio:.3g} times that of the rest of the loss",
+        f"the penalty on the weights outweighs the data: its gradient is {ratio:.3g} times as large",
         severity="error" if severity == "error" else "warning" if severity == "warning" else "info",
         site=site,
         evidence={
@@ -106,7 +106,7 @@ def _finding(
             "loss of a constant prediction": round(chance, 5) if chance is not None else None,
             "loss at the end": round(end, 5) if math.isfinite(end) else None,
         },
-        mechanism="the penalty shrinks the weights faster than the data builds them up → the output becomes a constant → "
+        mechanism="the penalty shrinks the weights faster than the data builds them up → a constant output → "
         "the loss stops at chance",
         fix="divide the weight of the penalty by a thousand",
         confidence=0.9,

@@ -75,7 +75,7 @@ def _per_batch(scheduler: SchedulerFacts, steps: int) -> Iterator[Finding]:
         gone = alive < 0.25 and rates[-1] < 1e-4 * peak
         yield Finding(
             "step.schedule-mistimed",
-            f"{scheduler.kind} is stepped after every batch: after {max(after, default=0)} of {steps} steps the learning rate "
+            f"{scheduler.kind} is stepped after every batch: after {max(after, default=0)} of {steps} steps the rate "
             "is below a hundredth of its peak, and the rest of the training moves next to nothing",
             severity="error" if gone else "warning",
             site=scheduler.step_site or scheduler.site,
@@ -91,7 +91,7 @@ def _per_batch(scheduler: SchedulerFacts, steps: int) -> Iterator[Finding]:
     if scheduler.kind == "CosineAnnealingLR" and isinstance(period, (int, float)) and scheduler.calls >= 3 * period:
         yield Finding(
             "step.schedule-mistimed",
-            f"CosineAnnealingLR(T_max={period:g}) is stepped {scheduler.calls} times, after every batch: the learning rate "
+            f"CosineAnnealingLR(T_max={period:g}) is stepped {scheduler.calls} times, after every batch: the rate "
             f"goes down and up {scheduler.calls / period / 2:.0f} times instead of annealing once",
             severity="warning",
             site=scheduler.step_site or scheduler.site,
@@ -127,7 +127,7 @@ def _per_epoch(facts: Facts, scheduler: SchedulerFacts, steps: int) -> Iterator[
     yield Finding(
         "step.schedule-mistimed",
         f"{scheduler.kind} is stepped once in {rhythm:.0f} optimiser steps but made for "
-        f"{horizon if is_meant else 'one call a step'}{' calls' if is_meant else ''}: it gets {scheduler.calls} calls, and "
+        f"{f'{horizon} calls' if is_meant else 'one call a step'}: it gets {scheduler.calls}, and "
         + ("the learning rate never leaves the warm-up" if low else "the learning rate hardly changes"),
         severity="error" if is_meant and low else "warning",
         site=scheduler.step_site or scheduler.site,
@@ -147,7 +147,7 @@ def _per_epoch(facts: Facts, scheduler: SchedulerFacts, steps: int) -> Iterator[
 
 
 def _never_left(played: Sequence[object], used: Sequence[float], calls: int) -> bool:
-    """Whether the schedule's climb is longer than the calls it got, and over by the end when it is stepped per batch."""
+    """Whether the schedule climbs for longer than it was called, and is over by the end if stepped per batch."""
     rates = [float(one) for one in played if isinstance(one, (int, float))]
     if len(rates) < 20 or not used or max(rates) <= 0:
         return False

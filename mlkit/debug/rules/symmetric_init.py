@@ -40,20 +40,23 @@ def check(facts: Facts) -> Iterator[Finding]:
         if not isinstance(names, list) or not names:
             continue
         place = site if isinstance(site, Site) else called if isinstance(called, Site) else None
+        remains = bool(told["remains"])
         yield Finding(
             "model.symmetric-init",
-            f"all {told['units']} units of {names[0]} have the same weights, and training keeps them the same",
+            f"all {told['units']} units of {names[0]} have the same weights, "
+            + ("and training keeps them the same" if remains else "and only their biases tell them apart"),
+            severity="error" if remains else "warning",
             site=place,
             evidence={
                 "weights of identical units": [str(one) for one in names[:8]],
                 "layers with weights": told["layers"],
-                "steps after which they were still identical": told["steps"],
+                "still identical after steps of training": told["steps"] if remains else "no",
             },
             mechanism="equal weights → equal outputs → equal gradients → the layer is one unit for ever, and "
             "the loss stops "
             "near that of a constant prediction",
             fix="random initial weights: nn.init.kaiming_uniform_(layer.weight), or torch.randn(…) * fan_in ** -0.5",
-            confidence=0.98,
+            confidence=0.98 if remains else 0.85,
             explains=(
                 "model.*",
                 "step.*",

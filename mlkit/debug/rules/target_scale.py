@@ -67,8 +67,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             "loss of predicting the mean": float(f"{chance:.4g}"),
             "loss at the end": float(f"{end:.4g}") if math.isfinite(end) else "not finite",
         },
-        mechanism="targets far from the output's scale → errors and gradients of that size, or thousands of steps to get "
-        "there → the loss explodes, or ends above that of a constant",
+        mechanism="targets far from the output's scale → errors and gradients of that size, or too far to "
+        "go → the loss explodes, or ends above that of a constant",
         fix="target = (target - target.mean()) / target.std()   # statistics of the training part; undo for reporting",
         confidence=0.95,
         explains=(
