@@ -99,7 +99,7 @@ class Trials:
 
     @property
     def is_clear(self) -> bool:
-        """Whether nearly every one of the last losses is lower than the control's of the same step, so the same batch."""
+        """Whether nearly all of the last losses are lower than the control's of the same step, so the same batch."""
         if not math.isfinite(self.without):
             return True
         pairs = self._pairs

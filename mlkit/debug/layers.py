@@ -5,7 +5,8 @@ Read from the recorded ops, so that modules and plain functions are alike. Not h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -194,6 +195,19 @@ def line_of_layer(scene: Scene, op: Op) -> Site | None:
     if (outer is None or is_library) and (site := scene.session.modules.made_at(mine)) is not None:
         return site
     return op.site
+
+
+def tolerant(measure: Callable[[Scene], dict[str, object]]) -> Callable[[Scene], dict[str, object]]:
+    """Take a refusal for "does not apply": a model need not accept other values than those of its batch."""
+
+    @functools.wraps(measure)
+    def call(scene: Scene) -> dict[str, object]:
+        try:
+            return measure(scene)
+        except (RuntimeError, ValueError, LookupError, TypeError, AssertionError):
+            return {}
+
+    return call
 
 
 def rerunnable(ops: Sequence[Op], weights: Sequence[Tensor]) -> list[Op]:

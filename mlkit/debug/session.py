@@ -30,7 +30,7 @@ from mlkit.debug.observe.rolls import RollWatch
 from mlkit.debug.observe.schedulers import SchedulerWatch
 from mlkit.debug.observe.structure import StructureWatch
 from mlkit.debug.observe.weights import WeightWatch
-from mlkit.debug.probes import PROBES, Measurement, Probe
+from mlkit.debug.running import ProbeRunner
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Locator, Site
 from mlkit.debug.trace import Call, Trace
@@ -65,13 +65,13 @@ class Session:
         self.is_recording = False
         self.is_tracing = False
         self.overhead = 0.0
-        self.overhead_of_probes = 0.0
         self.trial: Trial | None = None
         """In a trial's own process: what it changes. None in the program itself."""
         self.parked: experiment.Parked | None = None
         self.on_news: Callable[[], None] | None = None
         """Called when facts were added that may prove something."""
-        self._window, self._probes, self._budget = window, probes, budget
+        self._window = window
+        self._probes = ProbeRunner(self.facts, budget=budget, is_on=probes)
         self._patches = Patches()
         self._functions = FunctionWatch(self)
         self.modules = ModuleWatch(self)
@@ -97,7 +97,7 @@ class Session:
 
     def start(self) -> None:
         """Put the recorders in place."""
-        if not self._probes:
+        if not self._probes.is_on:
             self.facts.skipped.append(("probes and trials", "switched off"))
         for watch in (self.backward, self.optimizers, self.loaders, self.schedulers, self.weights, self.structure):
             watch.start(self._patches)
@@ -203,10 +203,6 @@ class Session:
             return True
         # An optimiser waits for its first step (a generator, every fifth step): its backward has not been seen yet.
         return self.step < self._window and any(not one.steps for one in self.facts.optimizers.values())
-
-    def module_names(self) -> tuple[str, ...]:
-        """Names of the modules whose forward runs now, outermost first."""
-        return self.modules.names()
 
     # ---------------------------------------------------------------- what the recorders tell
 
@@ -372,7 +368,7 @@ class Session:
             scene = Scene(self, self.trace, loss, calls[-1] if calls else None, site)
             self.data.look(scene)
             self._run_probes(name, scene)
-        if name != "train" or not self._probes or experiment.obstacle() or experiment.is_child():
+        if name != "train" or not self._probes.is_on or experiment.obstacle() or experiment.is_child():
             return
         parked = experiment.Parked()
         change = parked.park()
@@ -386,35 +382,8 @@ class Session:
             self.trial.before_backward(loss)
 
     def _run_probes(self, name: str, scene: Scene) -> None:
-        if not self._probes:
-            return
-        obstacle = experiment.obstacle()
-        if obstacle:
-            self.facts.skipped.append((f"probes at {name}", obstacle))
-            return
-        for probe in PROBES:
-            if name.rstrip("0123456789") not in probe.scenes:
-                continue
-            left = self._budget - self.overhead_of_probes
-            if left <= 0.2:
-                self.facts.skipped.append((f"{name}/{probe.name}", f"the budget of {self._budget:.0f} s is spent"))
-                continue
-            self._run_probe(name, probe, scene, min(left, probe.seconds))
-        if self.on_news is not None:
+        if self._probes.run(name, scene) and self.on_news is not None:
             self.on_news()
-
-    def _run_probe(self, name: str, probe: Probe, scene: Scene, seconds: float) -> None:
-        outcome = experiment.measure(lambda: _measured(probe, scene), seconds=seconds)
-        self.overhead_of_probes += outcome.seconds
-        if outcome.problem is not None:
-            self.facts.skipped.append((f"{name}/{probe.name}", outcome.problem))
-        elif isinstance(outcome.value, dict) and outcome.value:
-            self.facts.probes[f"{name}/{probe.name}"] = outcome.value
-
-
-def _measured(probe: Probe, scene: Scene) -> Measurement:
-    with torch.enable_grad():
-        return probe.measure(scene)
 
 
 _ACTIVE: weakref.WeakSet[Session] = weakref.WeakSet()

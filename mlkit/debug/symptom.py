@@ -113,10 +113,11 @@ def swings_back(losses: Sequence[float]) -> bool:
         return False
     smooth = [statistics.fmean(losses[at : at + width]) for at in range(0, len(losses) - width + 1, width)]
     start, best, count, is_up = smooth[0], smooth[0], 0, False
+    noise = 4 * spread(losses) / math.sqrt(width)
     for value in smooth[1:]:
         best = min(best, value)
         gained = start - best
-        is_high = gained > 0.1 * abs(start) and value - best > 0.5 * gained
+        is_high = gained > 0.1 * abs(start) and value - best > max(0.5 * gained, noise)
         count += is_high and not is_up
         is_up = is_high
     return count >= 2 or (count == 1 and is_up)

@@ -27,8 +27,11 @@ def test_a_control_that_is_not_finite_is_worse_than_any_number() -> None:
 
 
 def test_trials_are_cut_to_the_steps_that_both_have_and_joined_by_step() -> None:
-    facts = Facts(trials={"nothing": {"losses": [1.0] * 40}, "lr*0.1": {"losses": [1.0] * 60, "steps": [k // 2 for k in STEPS]}})
+    facts = Facts(
+        trials={"nothing": {"losses": [1.0] * 40}, "lr*0.1": {"losses": [1.0] * 60, "steps": [k // 2 for k in STEPS]}}
+    )
     told = trial(facts, "lr*0.1")
-    assert told is not None and len(told.control) == len(told.changed) == 30
+    assert told is not None
+    assert len(told.control) == len(told.changed) == 30
     assert trial(facts, "lr*0.01") is None
     assert per_step([(0, 1.0), (0, 3.0), (1, 5.0)]) == [2.0, 5.0]

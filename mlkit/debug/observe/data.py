@@ -90,6 +90,8 @@ class DataWatch:
     def stop(self) -> None:
         if self._finder is not None and self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
+        self.training, self.replaced = None, []  # what was kept of the program's data is let go
+        self._session.loaders.batches.clear()
 
     # ---------------------------------------------------------------- seams
 

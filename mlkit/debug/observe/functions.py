@@ -141,11 +141,11 @@ class FunctionRecorder(TorchFunctionMode):
         ops = session.trace.ops
         if len(ops) >= OPS_LIMIT and error is None:
             session.trace.is_truncated = True
-            if session.trace.module_calls or session.trace.calls or session.module_names():
+            if session.trace.module_calls or session.trace.calls or session.modules.names():
                 return
             ops.clear()  # making of data, before any model was called: what is nearest to the call is wanted
         site = session.locator.here(sys._getframe(2))
-        names = session.module_names()
+        names = session.modules.names()
         ops.append(Op(len(ops), name, func, args, kwargs, output, site, names, torch.is_grad_enabled(), error))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mlkit.debug.layers import Layer, layers, line_of_layer, names_of, weights_of
+from mlkit.debug.layers import Layer, layers, line_of_layer, names_of, tolerant, weights_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.rerun import Steps, recorded
 from mlkit.debug.scene import Scene
@@ -19,6 +19,7 @@ NUMBERS_LIMIT = 2_000_000
 
 
 @probe("affine", seconds=4.0)
+@tolerant
 def measure(scene: Scene) -> Measurement:
     """``is_affine``, ``layers`` (with weights, in sequence), ``widths`` between them, ``ends`` (inputs and outputs)."""
     if not scene.heads or any(one.requires_grad for one in scene.inputs):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mlkit.debug.layers import tolerant
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.rerun import Steps, moved, recorded
 from mlkit.debug.scene import Scene
@@ -35,6 +36,7 @@ _MAKING = frozenset(["triu", "tril", "ones", "zeros", "full", "triu_", "tril_", 
 
 
 @probe("causality", seconds=4.0)
+@tolerant
 def measure(scene: Scene) -> Measurement:
     """``leaks``: by how much the past's prediction moves when the future of the input is exchanged, and ``site``."""
     head = scene.head

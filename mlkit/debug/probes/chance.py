@@ -52,7 +52,7 @@ def _chance(scene: Scene) -> float | None:
     for head in scene.heads:
         if head.target is None:
             continue
-        constant = _constant(head)
+        constant = _constant(head) if _is_telling(head) else None
         if constant is None or len({head.kind, scene.heads[0].kind}) > 1:
             return None
         constants[id(head.prediction)] = constant
@@ -68,6 +68,19 @@ def _chance(scene: Scene) -> float | None:
     penalty = penalty_of(scene)
     rest = float(penalty.value) if penalty is not None else 0.0
     return (value - rest) * (1 + correction)
+
+
+def _is_telling(head: Head) -> bool:
+    """Whether the batch is large and mixed enough to stand for the data; one of a single class tells nothing of chance."""
+    target = head.target
+    assert target is not None
+    if head.kind == "classes":
+        counts = torch.unique(target, return_counts=True)[1].sort(descending=True).values
+        return target.numel() >= 16 and len(counts) >= 2 and int(counts[1]) >= 2
+    if head.kind in ("binary", "one-hot"):
+        ones = float(target.float().sum())
+        return target.numel() >= 16 and min(ones, target.numel() - ones) >= 3
+    return (target.shape[0] if target.dim() else 1) >= 8
 
 
 def _constant(head: Head) -> Tensor | None:

@@ -176,6 +176,16 @@ def _scaler(scene: Scene, training: Examples, other: Examples) -> dict[str, obje
                     "features": whole[1],
                     "site": fit,
                 }
+    both_sizes = training.size + other.size
+    for seen in scene.session.data.fits:  # windows of a series: the series itself is not at hand any more
+        if other.size >= 0.05 * training.size and 0.97 * both_sizes <= seen.rows <= 1.6 * both_sizes:
+            return {
+                "kind": "fit",
+                "scaler": seen.kind,
+                "rows": seen.rows,
+                "train_rows": training.size,
+                "site": seen.site,
+            }
     return {}
 
 

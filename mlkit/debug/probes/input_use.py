@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mlkit.debug.layers import nudged, rerunnable, weights_of
+from mlkit.debug.layers import nudged, rerunnable, tolerant, weights_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.rerun import batch_axes
 from mlkit.debug.scene import Scene
@@ -18,6 +18,7 @@ STEPS = 3
 
 
 @probe("input_use")
+@tolerant
 def measure(scene: Scene) -> Measurement:
     """``depends``: whether exchanged inputs change the prediction; ``constant``: whether all input rows are equal."""
     if scene.loss is None or not scene.heads or scene.head is None:
@@ -48,8 +49,8 @@ def measure(scene: Scene) -> Measurement:
         after = _depends(scene, inputs, given)
         result["depends"], result["steps"] = bool(after), steps
         result["known"] = after is not None and steps > 0
-        site, is_sudden = _lost(scene, inputs, given)
-        result["lost_at"] = site
+        lost_at, is_sudden = _lost(scene, inputs, given)
+        result["lost_at"] = lost_at
         result["known"] = result["known"] and is_sudden
     elif len(inputs) > 1 and (idle := _idle(scene, inputs, given)) is not None:
         result["idle"] = idle
@@ -90,7 +91,7 @@ def _depends(scene: Scene, inputs: list[Tensor], axes: dict[int, int]) -> bool |
 def _moved(first: Tensor, second: Tensor, least: float = 1e-6) -> bool:
     if first.shape != second.shape or not first.numel():
         return first.shape != second.shape
-    first, second = first.float(), second.float()
+    first, second = first.detach().float(), second.detach().float()
     return float((first - second).abs().max()) > least * float(first.abs().max())
 
 

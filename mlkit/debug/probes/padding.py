@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlkit.debug.layers import line_of_layer, rerunnable, weights_of
+from mlkit.debug.layers import line_of_layer, rerunnable, tolerant, weights_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.rerun import attributes_kept, batch_axes
 from mlkit.debug.scene import Scene
@@ -20,6 +20,7 @@ from mlkit.debug.trace import Call, Op, Trace, replay, tensors_in
 
 
 @probe("padding", seconds=4.0)
+@tolerant
 def measure(scene: Scene) -> Measurement:
     """``change`` of the outputs, in units of their spread over the batch; ``how`` it was brought about; first op."""
     found = batch_axes(scene)

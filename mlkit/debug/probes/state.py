@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mlkit.debug.layers import weights_of
+from mlkit.debug.layers import tolerant, weights_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.rerun import Steps, moved, recorded
 from mlkit.debug.scene import Scene
@@ -17,6 +17,7 @@ _DRAWING = frozenset(["randint", "randperm", "multinomial", "bernoulli"])
 
 
 @probe("state", scenes=("train", "later"))
+@tolerant
 def measure(scene: Scene) -> Measurement:
     """``remembers``: an output that changes when another batch came between; ``carried``: state from earlier steps."""
     if scene.call is None or any(one.requires_grad for one in scene.inputs):

@@ -57,7 +57,9 @@ def adversaries() -> None:
 def test_a_clip_before_backward_bounds_nothing() -> None:
     for order in ("zcb", "czb"):
         [one] = found(loop(order), CODE)
-        assert one.severity == "error" and one.site is not None and "clip_grad" in one.site.source
+        assert one.severity == "error"
+        assert one.site is not None
+        assert "clip_grad" in one.site.source
 
 
 def test_a_clip_of_scaled_gradients_bounds_far_too_much() -> None:

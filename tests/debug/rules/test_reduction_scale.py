@@ -32,7 +32,8 @@ def loop(rate: float, *, mean: bool = False) -> Callable[[], None]:
 
 def test_a_sum_with_the_step_size_of_a_mean() -> None:
     [one] = found(loop(1.0), "loss.reduction-scale", "chance", "reduction")
-    assert one.evidence["what they count together"] == 64.0 and "step.learning-rate-too-high" in one.explains
+    assert one.evidence["what they count together"] == 64.0
+    assert "step.learning-rate-too-high" in one.explains
 
 
 @pytest.mark.parametrize("program", [loop(0.005), loop(0.3, mean=True), loop(200.0, mean=True)])

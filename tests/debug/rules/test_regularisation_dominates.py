@@ -18,7 +18,9 @@ pytestmark = pytest.mark.skipif(experiment.obstacle() is not None, reason="no ch
 CODE = "step.regularisation-dominates"
 
 
-def loop(*, decay: float = 0.0, penalty: float = 0.0, kind: type[torch.optim.Optimizer] = torch.optim.SGD) -> Callable[[], None]:
+def loop(
+    *, decay: float = 0.0, penalty: float = 0.0, kind: type[torch.optim.Optimizer] = torch.optim.SGD
+) -> Callable[[], None]:
     def program() -> None:
         net = Net()
         rate = 0.2 if kind is torch.optim.SGD else 0.02

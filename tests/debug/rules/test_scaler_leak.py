@@ -14,3 +14,9 @@ def test_the_union_is_standardised_and_training_is_not() -> None:
 
 def test_nothing_measured_is_nothing_told() -> None:
     assert list(check(Facts(probes={"eval/data-splits": {"scaler": {}}}))) == []
+
+
+def test_a_scaler_fitted_on_the_rows_of_both_is_less_sure() -> None:
+    scaler = {"kind": "fit", "scaler": "StandardScaler", "rows": 3000, "train_rows": 2376, "site": None}
+    (finding,) = check(Facts(probes={"eval/data-splits": {"scaler": scaler}}))
+    assert finding.confidence < 0.9

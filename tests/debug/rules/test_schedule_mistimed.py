@@ -61,12 +61,14 @@ FOR_BATCHES: list[Make] = [
 @pytest.mark.parametrize("make", FOR_EPOCHS)
 def test_schedules_for_epochs_belong_behind_the_epoch(make: Make) -> None:
     [one] = found(loop(make, each="batch"), "step.schedule-mistimed", "chance")
-    assert one.site is not None and one.site.source == "schedule.step()"
+    assert one.site is not None
+    assert one.site.source == "schedule.step()"
     assert not found(loop(make, each="epoch"), "step.schedule-mistimed", "chance")
 
 
 @pytest.mark.parametrize("make", FOR_BATCHES)
 def test_schedules_for_batches_belong_behind_the_step(make: Make) -> None:
     [one] = found(loop(make, each="epoch"), "step.schedule-mistimed", "chance")
-    assert one.site is not None and one.site.source == "schedule.step()"
+    assert one.site is not None
+    assert one.site.source == "schedule.step()"
     assert not found(loop(make, each="batch"), "step.schedule-mistimed", "chance")

@@ -6,9 +6,19 @@ from mlkit.debug.facts import Facts
 from mlkit.debug.rules.unscaled_input import check
 
 ENTRY = {
-    "op": "conv2d", "site": None, "is_real": True, "is_normalised": False, "is_normalised_after": False,
-    "shape": (64, 3, 16, 16), "mean": 90.0, "std": 40.0, "rms": 98.0, "min": 0.0, "max": 255.0,
-    "feature_std": 40.0, "zeros": 0.01,
+    "op": "conv2d",
+    "site": None,
+    "is_real": True,
+    "is_normalised": False,
+    "is_normalised_after": False,
+    "shape": (64, 3, 16, 16),
+    "mean": 90.0,
+    "std": 40.0,
+    "rms": 98.0,
+    "min": 0.0,
+    "max": 255.0,
+    "feature_std": 40.0,
+    "zeros": 0.01,
 }
 
 
