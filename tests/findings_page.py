@@ -14,8 +14,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "findings.md"
 HEAD = """\
 # Findings
 
-Every code that [the doctor](debugging.md) can report: what it means, what is seen, why it happens, how to fix it. A code
-never changes its meaning. `error` is proven by a property that must hold, `warning` is likely, `info` is worth knowing.
+Every code that [the doctor](debugging.md) can report: what it means, what is seen, why it happens, how to fix it.
+A code never changes its meaning. `error` is proven by a property that must hold, `warning` is likely, `info` is worth
+knowing.
 On the command line: `python -m mlkit.watch --explain CODE`. This page is made from the rules themselves
 (`python -m tests.findings_page`).
 """

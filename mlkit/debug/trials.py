@@ -5,6 +5,7 @@ Not here: the forking (`mlkit.debug.experiment`), and what is concluded (`mlkit.
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,6 +65,7 @@ class Trial:
         self._hooked: dict[int, Tensor] = {}
         self._restore: list[tuple[dict[str, Any], str, Any]] = []
         self._fresh = True
+        self._hidden: bool | None = None
         self._batch: object = None
         self._session = session
         experiment.tell_when_refused(self._so_far)  # a checkpoint written ends the trial, not what it saw until then
@@ -79,7 +81,7 @@ class Trial:
         spent = time.process_time() - self._begin
         if self._step > self.change.steps or len(self._losses) > 64 * self.change.steps or spent > self.change.seconds:
             self.finish()
-        if every and not self._session.optimizers.live():
+        if every and not self._session.optimizers.live() and not self._has_hidden_optimizer(every[0]):
             self._without_optimizer(every[0])
         if self.change.kind == "clear" and self._fresh:
             for optimizer in self._session.optimizers.live():
@@ -96,6 +98,14 @@ class Trial:
                 experiment.finish(experiment.own_writer(), (found, None))
         if index >= wanted - 2:
             session.trace_in_trial()
+
+    def _has_hidden_optimizer(self, loss: Tensor) -> bool:
+        """Whether an optimiser that was made before the program was watched holds what the loss depends on."""
+        if self._hidden is None:
+            every = [one for one in gc.get_objects() if issubclass(type(one), Optimizer)]
+            held = {id(tensor) for one in every for tensor in _parameters(one)}
+            self._hidden = any(id(leaf) in held for leaf in leaves_of(loss))
+        return self._hidden
 
     def _without_optimizer(self, loss: Tensor) -> None:
         # Weights are updated by hand: what multiplies the step there is the gradient.

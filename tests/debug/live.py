@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlkit.debug import probes, session
+from mlkit.debug import probes, running
 from mlkit.debug.facts import Facts
 from mlkit.debug.findings import Finding
 from mlkit.debug.rules import load
@@ -45,7 +45,7 @@ def observed(program: Callable[[], object], *names: str) -> Facts:
     """Run a program under observation; ``names`` are the probes to run with it. Its exception is kept as a fact."""
     chosen = [one for one in probes.load() if one.name in names]
     torch.manual_seed(0)
-    with mock.patch.object(session, "PROBES", chosen):
+    with mock.patch.object(running, "PROBES", chosen):
         watch = Watch(trials=bool(names))
         try:
             with watch:
@@ -58,8 +58,9 @@ def observed(program: Callable[[], object], *names: str) -> Facts:
 def found(program: Callable[[], object], code: str, *names: str) -> list[Finding]:
     """What the rule of ``code`` finds in a program, gravest first; notes (``info``) left out."""
     facts = observed(program, *names)
-    [rule] = [one for one in load() if code in one.codes]
-    return [one for one in rule.check(facts) if one.code == code and one.severity != "info"]
+    rules = [one for one in load() if code in one.codes]
+    assert rules
+    return [one for rule in rules for one in rule.check(facts) if one.code == code and one.severity != "info"]
 
 
 def source(finding: Finding) -> str:

@@ -39,7 +39,9 @@ def test_a_program_is_well_formed(path) -> None:  # type: ignore[no-untyped-def]
     for healthy in (False, True):
         written = variant(text, healthy=healthy)
         assert len(written.splitlines()) == len(text.splitlines())
-        assert not re.search(r"#[!@+]|^# (case|codes|split)", written, re.M), "nothing in a variant tells what is planted"
+        assert not re.search(r"#[!@+]|^# (case|codes|split)", written, re.M), (
+            "nothing in a variant tells what is planted"
+        )
     assert "mlkit" not in text
     assert len(re.findall(r"(?m)^SEED = 0$", text)) == 1
 

@@ -1,4 +1,4 @@
-"""Whole programs under the doctor: a few of the corpus in each run of the tests, all of it in `benchmarks/doctor.py`."""
+"""Whole programs under the doctor: a few of the corpus here, all of it in `benchmarks/doctor.py`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ def _path(name: str) -> Path:
 def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
     )
 
 

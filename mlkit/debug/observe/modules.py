@@ -44,7 +44,7 @@ class ModuleWatch:
         self._made: weakref.WeakKeyDictionary[nn.Module, Site | None] = weakref.WeakKeyDictionary()
         self._mode_depth = 0
         self._last_training: dict[int, bool] = {}
-        self._owned: dict[tuple[int, int], list[tuple[int, nn.Module]]] = {}
+        self._owned: dict[tuple[int, int], list[tuple[int, nn.Module, list[nn.Module]]]] = {}
         self._last_input: tuple[object, int] = (None, 0)
         self.loaded: set[int] = set()
         """Ids of parameters that a state dictionary gave their value."""
@@ -237,8 +237,7 @@ class ModuleWatch:
         return [
             type(one).__name__
             for one in self._models.values()
-            if one.training == training
-            and (training or any(is_mode_sensitive(part) for part in one.modules()))
+            if one.training == training and (training or any(is_mode_sensitive(part) for part in one.modules()))
         ]
 
     def note_mode_at_step(self, optimizer: Optimizer) -> None:
@@ -247,14 +246,16 @@ class ModuleWatch:
         if place not in self._owned:
             mine = {id(one) for group in optimizer.param_groups for one in group["params"] if one.requires_grad}
             self._owned[place] = [
-                (self._keys[number], module)
+                (self._keys[number], module, [one for one in module.modules() if is_mode_sensitive(one, mine)])
                 for number, module in self._models.items()
                 if any(id(one) in mine for one in module.parameters())
             ]
-        for key, module in self._owned[place]:
-            if module.training != self._last_training.get(key):
-                self._last_training[key] = module.training
-                self._session.facts.late_modes.append((self._session.step, key, module.training))
+        for key, module, sensitive in self._owned[place]:
+            # A frozen norm in evaluation mode is meant; what counts is whether anything trained behaves as in training.
+            training = module.training or not sensitive or any(one.training for one in sensitive)
+            if training != self._last_training.get(key):
+                self._last_training[key] = training
+                self._session.facts.late_modes.append((self._session.step, key, training))
 
     def _around_train(self, original: Any) -> Any:
         def call(module: nn.Module, mode: bool = True) -> nn.Module:
@@ -279,9 +280,17 @@ class ModuleWatch:
             session.facts.modes.append(ModeFacts(session.step, key, type(module).__name__, mode, site))
 
 
-def is_mode_sensitive(module: nn.Module) -> bool:
-    """Whether a module does something else in evaluation: drops values at a rate above 0, or has batch statistics."""
+def is_mode_sensitive(module: nn.Module, trained: set[int] | None = None) -> bool:
+    """Whether a module does something else in evaluation: drops values at a rate above 0, or has batch statistics.
+
+    Args:
+        module: it.
+        trained: ids of trained parameters; a norm whose own weights are not among them does not count then.
+    """
     if not isinstance(module, MODE_SENSITIVE):
+        return False
+    own = list(module.parameters(recurse=False))
+    if trained is not None and own and not any(id(one) in trained for one in own):
         return False
     return float(getattr(module, "p", 1.0)) > 0 and getattr(module, "track_running_stats", True)
 

@@ -71,7 +71,7 @@ def _chance(scene: Scene) -> float | None:
 
 
 def _is_telling(head: Head) -> bool:
-    """Whether the batch is large and mixed enough to stand for the data; one of a single class tells nothing of chance."""
+    """Whether the batch is large and mixed enough to stand for the data; one of a single class tells nothing."""
     target = head.target
     assert target is not None
     if head.kind == "classes":

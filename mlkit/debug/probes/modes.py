@@ -14,7 +14,7 @@ from mlkit.debug.observe.modules import is_mode_sensitive
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Site
-from mlkit.debug.trace import modules_by_name, tensors_in
+from mlkit.debug.trace import Op, modules_by_name, tensors_in
 
 PLAIN = (int, float, bool, str)
 
@@ -85,16 +85,15 @@ def determinism(scene: Scene) -> Measurement:
 
 
 def _is_random(name: str) -> bool:
-    return name.endswith("dropout") or name.rstrip("_") in (
+    return name.endswith(("dropout", "dot_product_attention")) or name.rstrip("_") in (
         *("bernoulli", "rand", "rand_like", "randn", "randn_like", "normal", "multinomial", "randint", "randperm"),
         *("poisson", "exponential", "uniform"),
     )
 
 
-def _is_on(op: object) -> bool:
-    from mlkit.debug.trace import Op
-
-    assert isinstance(op, Op)
+def _is_on(op: Op) -> bool:
+    if op.name == "scaled_dot_product_attention":
+        return bool(op.argument(4, "dropout_p", 0.0))
     return not op.name.endswith("dropout") or bool(op.argument(2, "training", True))
 
 

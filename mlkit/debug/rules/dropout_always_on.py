@@ -14,6 +14,7 @@ from mlkit.debug.findings import Finding
 from mlkit.debug.rules import rule
 from mlkit.debug.sites import Site
 
+DROPPING = ("dropout", "dot_product_attention", "bernoulli")
 VISIBLE = 1e-4
 """Relative movement of the output below which two passes count as equal (kernels may sum in another order)."""
 
@@ -74,5 +75,5 @@ def _culprit(seen: Mapping[str, object]) -> Any:
     ops = seen.get("random_ops")
     if not isinstance(ops, list):
         return None
-    drops = [one for one in ops if one["name"].endswith("dropout") or one["name"].startswith("bernoulli")]
+    drops = [one for one in ops if one["name"].rstrip("_").endswith(DROPPING)]
     return drops[0] if drops else None

@@ -39,7 +39,12 @@ _ALIASES = {
     **dict.fromkeys(("__pow__", "__rpow__"), "pow"),
     **dict.fromkeys(("linalg_norm", "frobenius_norm", "linalg_vector_norm"), "norm"),
     **dict.fromkeys(("_softmax", "log_softmax"), "softmax"),
-    "var": "std", "log_": "log", "log10": "log2", "exp_": "exp", "pairwise_distance": "cdist", "arccos": "acos",
+    "var": "std",
+    "log_": "log",
+    "log10": "log2",
+    "exp_": "exp",
+    "pairwise_distance": "cdist",
+    "arccos": "acos",
 }
 MODERATE = 1e4
 """Inputs up to here did not grow step by step: then the op itself is at fault."""
@@ -51,9 +56,9 @@ def check(facts: Facts) -> Iterator[Finding]:
 
     A loss that is NaN says nothing about where it comes from. The program is repeated from its first step in a copy,
     the step before is traced, and the first op is named that gets finite numbers and returns others; in a gradient it
-    is the op whose incoming gradient is finite and whose outgoing one is not. Typical: ``sqrt`` or ``norm`` at 0 (forward
-    finite, slope infinite), ``log`` of a probability that is exactly 0, a division within the branch of a ``where``
-    that is not taken, and constants such as 1e-8 or -1e9 that half precision cannot hold.
+    is the op whose incoming gradient is finite and whose outgoing one is not. Typical: ``sqrt`` or ``norm`` at 0
+    (forward finite, slope infinite), ``log`` of a probability that is exactly 0, a division within the branch of a
+    ``where`` that is not taken, and constants such as 1e-8 or -1e9 that half precision cannot hold.
 
     Where the inputs of that op had grown beyond all measure before, the op is not the cause: the finding is a warning
     and stands behind a learning rate that is too high.

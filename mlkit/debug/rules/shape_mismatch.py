@@ -94,9 +94,10 @@ Explained = tuple[str, str, Site | None] | None
 def _index(error: ErrorFacts) -> Explained:
     if error.op != "embedding" or "out of range" not in error.message:
         return None
-    rows = re.match(r"(\d+)", error.module_settings)
+    match = re.match(r"(\d+)", error.module_settings)
+    rows = match[1] if match else "fewer"
     return (
-        f"{error.module or 'the embedding'} has {rows[1] if rows else 'fewer'} rows and was asked for row {error.highest}",
+        f"{error.module or 'the embedding'} has {rows} rows and was asked for row {error.highest}",
         f"num_embeddings of at least {(error.highest or 0) + 1}, or indices that start at 0",
         error.module_site or error.site,
     )

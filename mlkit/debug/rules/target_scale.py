@@ -80,6 +80,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             "numeric.non-finite-loss",
             "numeric.non-finite-gradient",
             "model.dead-units",
+            "model.ignores-input",
             "loss.reduction-scale",
         ),
     )

@@ -30,7 +30,7 @@ STREAM = torch.randint(1, 12, (16, 13))
 def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     probes.load()
     monkeypatch.setattr(
-        "mlkit.debug.session.PROBES", [p for p in probes.PROBES if p.name in ("heads", "loss", "metric")]
+        "mlkit.debug.running.PROBES", [p for p in probes.PROBES if p.name in ("heads", "loss", "metric")]
     )
     monkeypatch.setattr(mlkit.debug.confirm, "confirm", lambda session: None)
     monkeypatch.setenv("MLKIT_DEBUG_SELF", "1")

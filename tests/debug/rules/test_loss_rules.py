@@ -32,7 +32,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, loss_of: Loss, last: nn.Module | No
     """(code, severity) of what the probes of the loss find in three steps."""
     probes.load()
     monkeypatch.setattr(probes, "PROBES", [one for one in probes.PROBES if one.name == "loss"])
-    monkeypatch.setattr("mlkit.debug.session.PROBES", probes.PROBES)
+    monkeypatch.setattr("mlkit.debug.running.PROBES", probes.PROBES)
     monkeypatch.setattr(mlkit.debug.confirm, "confirm", lambda session: None)
     monkeypatch.setenv("MLKIT_DEBUG_SELF", "1")
     torch.manual_seed(1)
