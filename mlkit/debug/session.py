@@ -33,13 +33,12 @@ from mlkit.debug.observe.weights import WeightWatch
 from mlkit.debug.running import ProbeRunner
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Locator, Site
-from mlkit.debug.trace import Call, Trace
+from mlkit.debug.trace import Call, Trace, tensors_in
 from mlkit.debug.trials import Trial
 
 TRACED_STEPS = 3
 """Steps whose torch calls are recorded one by one; the first scene is the first backward of these."""
-PHASES = 3
-"""Phases of training that are looked at in detail: an optimiser made after the first step begins a new one."""
+PHASES = 3  # of training that are looked at in detail: an optimiser made after the first step begins a new one
 SCENES_OF_TRAINING = 5
 """Lines of backward that are looked at: programs with more (a dozen losses) say the same in most."""
 BUDGET = 20.0
@@ -365,7 +364,8 @@ class Session:
         """The first backward at a line: look at model, batch, loss and graph in children; keep one parked there."""
         calls = [one for one in self.trace.calls if one.has_parameters]
         with self.quietly():
-            scene = Scene(self, self.trace, loss, calls[-1] if calls else None, site)
+            trained = [one for one in calls if any(made.requires_grad for made in tensors_in(one.output))]
+            scene = Scene(self, self.trace, loss, next(reversed(trained or calls), None), site)
             self.data.look(scene)
             self._run_probes(name, scene)
         if name != "train" or not self._probes.is_on or experiment.obstacle() or experiment.is_child():

@@ -30,7 +30,7 @@ def independence(scene: Scene) -> Measurement:
         return {}
     dirty = _first_dirty(base, changed, size, index)
     result: Measurement = {"batch_size": size, "ops": len(base), "is_mixed": _ends_dirty(base, changed, size, index)}
-    if dirty is None or not result["is_mixed"]:
+    if dirty is None or not result["is_mixed"] or _is_one_sequence(dirty, size):
         return {**result, "is_mixed": False}
     return {**result, **_described(scene, dirty, size)}
 
@@ -77,6 +77,25 @@ def _ends_dirty(base: Steps, changed: Steps, size: int, index: int) -> bool:
         if floats:
             return all(_is_dirty(one, other, size, index) for one, other in floats)
     return False
+
+
+def _is_one_sequence(op: Op, size: int) -> bool:
+    """Whether the axis taken for the batch is the time of one sequence: the layer has a batch of 1, or none."""
+    if op.name not in (
+        "lstm",
+        "gru",
+        "rnn_tanh",
+        "rnn_relu",
+        "scaled_dot_product_attention",
+        "softmax",
+        "bmm",
+        "matmul",
+    ):
+        return False
+    shape = list(op.inputs[0].shape) if op.inputs else []
+    if op.name in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+        return len(shape) == 2 or 1 in shape[:2]
+    return len(shape) >= 2 and shape[-2] == size and shape[0] != size
 
 
 def _described(scene: Scene, op: Op, size: int) -> Measurement:

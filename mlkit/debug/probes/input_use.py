@@ -23,6 +23,8 @@ def measure(scene: Scene) -> Measurement:
     """``depends``: whether exchanged inputs change the prediction; ``constant``: whether all input rows are equal."""
     if scene.loss is None or not scene.heads or scene.head is None:
         return {}
+    if scene.call is not None and not any(scene.heads[0].output is one for one in scene.outputs):
+        return {}  # several calls: the prediction came from another than the one that is looked at
     axes = batch_axes(scene)
     if axes is None or axes[0] < 4:
         return {}
@@ -134,6 +136,7 @@ def _idle(scene: Scene, inputs: list[Tensor], axes: dict[int, int]) -> dict[str,
         return isinstance(first, Tensor) and isinstance(second, Tensor) and not _moved(first, second)
 
     upstream = {id(one) for op in scene.path for one in op.inputs}
+    inputs = [one for one in inputs if one.dim() > 1 or one.is_floating_point()]  # lengths and offsets lead elsewhere
     found = [one for one in inputs if last_use(one) is not None and id(one) not in upstream]
     found += [one for one in inputs if last_use(one) is not None and id(one) in upstream and is_idle(one)]
     if not found or not sum(1 for _ in nudged(scene, STEPS)):
