@@ -44,11 +44,11 @@ def _markdown(text: str) -> str:
             lines += ["```", ""]
             inside = False
         if line.endswith("::") and not inside:
-            lines += [f"{line[:-1]}", "", "```python"]
+            lines += [f"{line[:-1]}", "", "```python no-run"]
             inside = True
             continue
         if inside:
-            if not line and lines[-1] == "```python":
+            if not line and lines[-1] == "```python no-run":
                 continue
             lines.append(line[4:])
         else:

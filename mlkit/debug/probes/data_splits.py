@@ -48,7 +48,7 @@ def data_splits(scene: Scene) -> Measurement:
         "split": split_site(scene, training, other),
         "is_training_data": training.is_same(other),
     }
-    if training.is_same(other) or _are_parts_unknown(training, other):
+    if training.is_same(other) or _are_parts_unknown(scene, training, other):
         return found
     mine, yours = training.sample(MOST, seconds=0.5), other.sample(MOST // 2, seconds=0.4)
     found["train_read"], found["val_read"] = len(mine), len(yours)
@@ -62,12 +62,13 @@ def data_splits(scene: Scene) -> Measurement:
     return found
 
 
-def _are_parts_unknown(training: Examples, other: Examples) -> bool:
+def _are_parts_unknown(scene: Scene, training: Examples, other: Examples) -> bool:
     """Whether both are cut from one table by indices of which not all are known: the parts may well be apart."""
     if training.loader is not None or other.loader is not None:
         return False
     stored = {one.untyped_storage().data_ptr() for one in training.inputs if one.numel()}
-    is_one = any(one.untyped_storage().data_ptr() in stored for one in other.inputs if one.numel())
+    cut = [*other.inputs, *(scene.source_of(one) for one in scene.inputs)]
+    is_one = any(one.untyped_storage().data_ptr() in stored for one in cut if one.numel())
     return is_one and (training.rows is None or other.rows is None)
 
 
