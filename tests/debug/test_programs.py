@@ -50,7 +50,7 @@ def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]
 def test_the_bug_of_a_program_is_the_first_that_is_told_at_its_line(name: str, tmp_path: Path) -> None:
     program = read(_path(name))
     script = program.write(tmp_path)
-    done = _run(["-m", "mlkit.watch", "--json", "report.json", script.name], tmp_path)
+    done = _run(["-m", "mlkit.watch", "--fail-on", "warning", "--json", "report.json", script.name], tmp_path)
     assert done.returncode == 1, done.stderr
     first = json.loads((tmp_path / "report.json").read_text())["findings"][0]
     assert first["code"] in program.codes
