@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--ignore", type=_codes, default=[], metavar="CODES", help="not these codes or families")
     add("--fail-on", choices=("error", "warning", "never"), default="error", help="exit with 1 from here on")
     add("--no-trials", action="store_true", help="only observe; no forked experiments")
-    add("--budget", type=float, default=20.0, metavar="SECONDS", help="for experiments (default 20)")
+    add("--budget", type=float, default=20.0, metavar="SECONDS", help="processor time for probes (default 20)")
     add("--what-if", action="append", default=[], metavar="CHANGE", help=f"go on from the first step with {ALLOWED}")
     add("--overfit-batch", action="store_true", help="go on from the first step with the same batch again and again")
     add("--list", action="store_true", help="list all codes")

@@ -14,9 +14,6 @@ from mlkit.debug.findings import ORDER, Finding, Report
 from mlkit.debug.rules import load
 from mlkit.debug.symptom import symptom_of
 
-# What else is seen because of a cause: folded under it, not printed beside it. Families (`data.*`) may be named.
-FOLLOWS: dict[str, tuple[str, ...]] = {}
-
 # What spoils a score, or costs a little, while the model still learns what it was meant to learn.
 MILD = (
     *("mode", "metric", "data.augmented-validation", "data.augmentation-lost", "data.split-overlap"),
@@ -84,11 +81,10 @@ def fold(found: Sequence[Finding]) -> list[Finding]:
     ordered = sorted(found, key=_rank)
     folded: dict[int, int] = {}  # index of a consequence -> index of its cause
     for cause, one in enumerate(ordered):
-        follows = (*one.explains, *FOLLOWS.get(one.code, ()))
         for effect, other in enumerate(ordered):
             if effect == cause or effect in folded or _reaches(cause, effect, folded):
                 continue
-            if one.severity != "info" and matches(other.code, follows):
+            if one.severity != "info" and matches(other.code, one.explains):
                 folded[effect] = cause
     roots = [index for index in range(len(ordered)) if index not in folded]
     result = []

@@ -49,6 +49,11 @@ def scenes(facts: Facts, probe: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield scene, result
 
 
+def entries(facts: Facts, probe: str, name: str) -> list[dict[str, Any]]:
+    """The list ``name`` in the results of a probe, joined over all scenes of training."""
+    return [one for _, result in scenes(facts, probe) if isinstance(result.get(name), list) for one in result[name]]
+
+
 def words(facts: Facts, keys: Iterable[int], *, limit: int = 3) -> str:
     """Parameters in words, the modules that they belong to: ``Net.image.body.0, Net.image.body.3 and 2 more``.
 

@@ -42,7 +42,7 @@ PHASES = 3  # of training that are looked at in detail: an optimiser made after 
 SCENES_OF_TRAINING = 5
 """Lines of backward that are looked at: programs with more (a dozen losses) say the same in most."""
 BUDGET = 20.0
-"""Most wall time in seconds that the probes of all scenes take together, unless told otherwise."""
+"""Most processor time in seconds that the probes of all scenes take together, unless told otherwise."""
 
 
 class Session:
@@ -52,7 +52,7 @@ class Session:
         window: optimiser steps that are looked at in detail.
         own: folders whose code is the user's even within a library's folder.
         probes: whether children are forked at all.
-        budget: seconds of wall time for probes and trials together.
+        budget: seconds of processor time for the probes of all scenes together.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class Watch:
     Args:
         window: optimiser steps looked at in detail.
         trials: whether to fork children for probes and trials.
-        budget: seconds of wall time that they may take together.
+        budget: seconds of processor time that all probes may take together.
         select, ignore: codes or families of findings to keep, or to leave out.
         on_finding: called with each error when it is first proven.
         own: folders whose code counts as the user's even within a library's folder.

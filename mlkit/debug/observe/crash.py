@@ -25,7 +25,8 @@ def shape_text(value: object) -> str:
 
 
 def _one(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+    kind, shape = _kind_and_shape(tensor)
+    return f"{kind} {shape}"
 
 
 def error_facts(error: BaseException, session: Session) -> ErrorFacts:

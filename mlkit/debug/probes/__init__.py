@@ -6,7 +6,6 @@ Not here: the judgement of what was measured (`mlkit.debug.rules`).
 
 from __future__ import annotations
 
-import contextlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +54,5 @@ def probe(
 def load() -> list[Probe]:
     """All probes, their modules imported."""
     for module in pkgutil.iter_modules(__path__):
-        with contextlib.suppress(ImportError):  # TEMPORARY
-            import_module(f"{__name__}.{module.name}")
+        import_module(f"{__name__}.{module.name}")
     return PROBES

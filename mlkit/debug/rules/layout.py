@@ -6,21 +6,11 @@ Not here: samples that are mixed with each other (`samples_mixed`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from mlkit.debug.facts import Facts
 from mlkit.debug.findings import Finding
+from mlkit.debug.held import entries
 from mlkit.debug.rules import rule
-
-SCENES = ("train", "train2", "train3", "train4", "train5")
-
-
-def _entries(facts: Facts, probe: str, name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for scene in SCENES:
-        values = facts.probe(f"{scene}/{probe}").get(name)
-        found += values if isinstance(values, list) else []
-    return found
 
 
 @rule("shape.layout-scrambled")
@@ -45,7 +35,7 @@ def scrambled(facts: Facts) -> Iterator[Finding]:
 
     Seen in: fawazsammani/knowing-when-to-look-adaptive-attention#6; vitrioil/Speech-Separation#4.
     """
-    for one in _entries(facts, "layout", "torn"):
+    for one in entries(facts, "layout", "torn"):
         is_sure = one["kind"] == "permuted"
         yield Finding(
             "shape.layout-scrambled",
@@ -58,7 +48,7 @@ def scrambled(facts: Facts) -> Iterator[Finding]:
             fix="x.permute(…) or x.transpose(…) to the order of the new axes, then reshape",
             confidence=0.93 if is_sure else 0.75,
         )
-    for one in _entries(facts, "layout", "periods"):
+    for one in entries(facts, "layout", "periods"):
         if one["at_channels"] > 0.3 and one["at_channels"] > one["nearer"] + 0.25:
             yield Finding(
                 "shape.layout-scrambled",
@@ -90,7 +80,7 @@ def constant(facts: Facts) -> Iterator[Finding]:
 
     Seen in: DEEP-PolyU/KEQA_WSDM19#2; phanideepgampa/stacked-capsule-networks#5; catalyst-team/catalyst#285.
     """
-    for one in _entries(facts, "softmax-axes", "singles"):
+    for one in entries(facts, "softmax-axes", "singles"):
         if one["is_final"]:
             continue  # the output itself: `loss.single-unit-softmax`
         yield Finding(
@@ -125,7 +115,7 @@ def crossed(facts: Facts) -> Iterator[Finding]:
 
     Seen in: FudanNLP/fastNLP#254; labmlai/annotated_deep_learning_paper_implementations#146.
     """
-    for one in _entries(facts, "softmax-axes", "crossed"):
+    for one in entries(facts, "softmax-axes", "crossed"):
         yield Finding(
             "shape.softmax-axis",
             f"softmax over dim {one['dim']} of {one['shape']}, but the weights are summed over dim {one['summed']}",

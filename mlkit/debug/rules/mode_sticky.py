@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from mlkit.debug.facts import Facts
 from mlkit.debug.findings import Finding
+from mlkit.debug.held import entries
 from mlkit.debug.rules import rule
 
 
@@ -35,11 +36,8 @@ def check(facts: Facts) -> Iterator[Finding]:
 
     Seen in: NVIDIA/Megatron-LM#411.
     """
-    for scene in ("train", "train2", "train3"):
-        stuck = facts.probe(f"{scene}/mode-round-trip").get("stuck")
-        if not isinstance(stuck, list) or not stuck:
-            continue
-        first = stuck[0]
+    stuck = entries(facts, "mode-round-trip", "stuck")
+    for first in stuck[:1]:
         yield Finding(
             "mode.sticky",
             f"one evaluation pass changes {first['module']}.{first['attribute']} for good: "
@@ -55,4 +53,3 @@ def check(facts: Facts) -> Iterator[Finding]:
             fix="do not write to self in forward: use self.training where the value is used",
             confidence=0.96,
         )
-        return

@@ -11,6 +11,7 @@ from typing import Any
 
 from mlkit.debug.facts import Facts
 from mlkit.debug.findings import Evidence, Finding
+from mlkit.debug.held import scenes
 from mlkit.debug.rules import rule
 
 # Functions that are not finite, or have no finite slope, at the border of their domain: what it is, and the cure.
@@ -104,11 +105,7 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 def _at_once(facts: Facts) -> Mapping[str, object]:
-    for scene in ("train", "train2", "train3", "train4", "train5"):
-        found = facts.probe(f"{scene}/finite")
-        if found:
-            return found
-    return {}
+    return next((found for _, found in scenes(facts, "finite") if found), {})
 
 
 def _located(facts: Facts, found: Mapping[str, Any]) -> Finding:

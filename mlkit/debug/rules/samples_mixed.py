@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from mlkit.debug.facts import Facts
 from mlkit.debug.findings import Finding
+from mlkit.debug.held import scenes
 from mlkit.debug.rules import rule
 
-SCENES = ("train", "train2", "train3", "train4", "train5")
 RECURRENT = ("LSTM", "GRU", "RNN")
 
 
@@ -43,8 +43,7 @@ def check(facts: Facts) -> Iterator[Finding]:
 
     Seen in: yunjey/pytorch-tutorial#89; zhouhaoyi/Informer2020#59; timbmg/Sentence-VAE#15; PetrochukM/PyTorch-NLP#2.
     """
-    for scene in SCENES:
-        seen = facts.probe(f"{scene}/independence")
+    for _, seen in scenes(facts, "independence"):
         if not seen.get("is_mixed"):
             continue
         op, module, kind = str(seen["op"]), str(seen["module"]), str(seen["module_kind"])
@@ -59,8 +58,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "shape.batch-first",
                 f"{module or kind} takes the batch axis for time: it was built without batch_first=True and gets "
                 f"{seen['shape']}",
-                site=seen["module_site"] or seen["site"],  # type: ignore[arg-type]
-                evidence=evidence,  # type: ignore[arg-type]
+                site=seen["module_site"] or seen["site"],
+                evidence=evidence,
                 mechanism="the layer runs along the batch → each sample sees the samples before it, and its own time "
                 "steps are strangers to each other → it learns something, but not the sequence",
                 fix=f"nn.{kind or 'LSTM'}(…, batch_first=True)   # and take the last step as out[:, -1]",
@@ -71,8 +70,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "shape.softmax-axis",
                 f"{op} runs over the batch axis of {seen['shape']}: samples compete with each other, not classes",
-                site=seen["site"],  # type: ignore[arg-type]
-                evidence=evidence,  # type: ignore[arg-type]
+                site=seen["site"],
+                evidence=evidence,
                 mechanism="normalised over samples → a sample's probability depends on its neighbours → the first loss "
                 "is near ln(batch), and predictions change with the batch",
                 fix=f"{op}(dim=-1)",
@@ -83,8 +82,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "shape.samples-mixed",
                 f"the output of one sample depends on the others in its batch: {op} mixes them first",
-                site=seen["site"],  # type: ignore[arg-type]
-                evidence={**evidence, "its output": seen["output_shape"]},  # type: ignore[dict-item]
+                site=seen["site"],
+                evidence={**evidence, "its output": seen["output_shape"]},
                 mechanism="an axis was confused → samples exchange values → predictions change with the neighbours in "
                 "the batch, and validation is not what training was",
                 fix="transpose or permute before the reshape; reduce over dim=1, not dim=0",
