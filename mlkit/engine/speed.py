@@ -21,6 +21,7 @@ from mlkit.engine.speed_settings import Speed, applied, forward_of, in_threads, 
 from mlkit.engine.speed_threads import stalls, time_threads
 from mlkit.engine.speed_trial import FirstSteps, LossFunction, MakeOptimizer, Trial, Work
 from mlkit.runtime import rng
+from mlkit.runtime.allocator import keep_freed_memory
 from mlkit.runtime.hardware import has_bfloat16_hardware
 from mlkit.runtime.precision import Precision
 from mlkit.runtime.threads import available_cores
@@ -35,6 +36,7 @@ _FEW_STEPS = 1000
 _SHARE_OF_THREADS = 0.4  # of that time; the rest is for layout and precision
 _ROUNDS = 5
 _WORTH = 1.10  # what another layout, precision or compilation must gain; below this, noise would decide
+_WORTH_LONG = 1.02  # of steps above 0.1 s, which vary less, where besides each of three pairs has to say so
 _HOPELESS = 2.0  # a first step that is slower by this factor ends the attempt: busy cores can cost a factor of 70
 _COMPILE_SECONDS = 20.0  # typical of a small network; it is paid in the probe and may be paid again in the run
 _COMPILE_SHARE = 0.05
@@ -66,15 +68,19 @@ def choose_speed(
     the model carries are called in these steps, too.
 
     More threads must gain 10 %, of steps below a millisecond 50 %. Any other candidate is dropped when it gains less
-    than 10 %, when it fails, or when its first two steps, one before and one after an update, are off from those of
-    float32 with the same weights and seeds: losses by more than 1 % (bfloat16) or 0.1 % (everything else), outputs by
-    more than 5 % or 0.1 % (after the update 5 % in any case). Later steps are not compared: where a regression is to be
-    solved to more than the two or three digits of bfloat16, take ``speed=off``.
+    than 10 % (of steps above 0.1 s: 2 %, or nothing in one of three comparisons), when it fails, or when its first two
+    steps, one before and one after an update, are off from those of float32 with the same weights and seeds: losses by
+    more than 1 % (bfloat16) or 0.1 % (everything else), outputs by more than 5 % or 0.1 % (after the update 5 % in any
+    case). Later steps are not compared: where a regression is to be solved to more than the two or three digits of
+    bfloat16, take ``speed=off``.
 
     The search ends after 2 % of the expected run, at most 2 seconds or, of longer steps, a dozen; two first steps are
     always made, and what was begun is finished. A run too short for more gets PyTorch's own number of threads, or one
     where steps are below a millisecond. Compiling, on a GPU, takes longer and is tried only where the run is long
     enough to pay for it.
+
+    Where a step on a CPU takes more than 0.1 s and the C library is glibc, the process keeps the memory that steps
+    free; that is not measured, since it cannot be undone to compare, and changes no result.
 
     A measured choice may differ between two runs: for equal bits take ``speed=off``, or replay a recorded `Speed`.
 
@@ -185,9 +191,13 @@ def _search_on_cpu(search: _Search, cores: int, *, usual_threads: int) -> None:
         search.best.use_threads(count, search.best.seconds)
         search.chosen.append(f"float32 with {in_threads(count)}: the run is too short to measure more")
         return
+    keeps = search.best.is_long and keep_freed_memory()
+    search.best.keep_memory(keeps)
     _choose_threads(search, cores)
     _try_bfloat16(search, "CPU")  # first, since where it helps it helps most, and time may be over after it
     _try_channels_last(search)
+    if keeps:
+        search.chosen.append("freed memory kept")
 
 
 def _search_on_gpu(search: _Search) -> None:
@@ -237,12 +247,12 @@ def _try(search: _Search, name: str, **change: bool | str) -> bool:
         if objection is not None:
             search.refused.append(f"{name} refused: {objection}")
             return False
-        gain = _gain(search, trial)
+        gain, least = _gain(search, trial)
     except Exception as error:  # a backend without a kernel, or without memory for one more copy
         search.refused.append(f"{name} failed ({_named(error)})")
         return False
     search.note(name, trial.seconds)
-    if gain < _WORTH:
+    if gain < _WORTH and not (trial.is_long and gain >= _WORTH_LONG and least > 1):
         search.refused.append(f"{name} only {gain:.2f}x")
         return False
     search.chosen.append(f"{name} {gain:.2f}x")
@@ -250,22 +260,22 @@ def _try(search: _Search, name: str, **change: bool | str) -> bool:
     return True
 
 
-def _gain(search: _Search, trial: Trial) -> float:
-    """How many times faster ``trial`` is than the best so far: the median over pairs of visits, taken in turn."""
+def _gain(search: _Search, trial: Trial) -> tuple[float, float]:
+    """How many times faster ``trial`` is than the best so far: median and least over pairs of visits, taken in turn."""
     slowest = _HOPELESS * search.best.wall
     if trial.wall > slowest:  # twice, since one step may have been held up by something else
         trial.visit(count=1)
     if trial.wall > slowest:
-        return search.best.wall / trial.wall
+        return search.best.wall / trial.wall, 0.0
     alone = trial.speed.threads == 1 and search.work.batch.targets.device.type == "cpu"
     ratios: list[float] = []
-    fewest, most = (1, 2) if trial.is_long else (2, _ROUNDS)
+    fewest, most = (3, 3) if trial.is_long else (2, _ROUNDS)
     while len(ratios) < fewest or (len(ratios) < most and search.has_time()):
         before, after = search.best.visit(own=alone), trial.visit(own=alone)
         ratios.append(before / after)
     gain = median(ratios)
     trial.seconds = search.best.seconds / gain
-    return gain
+    return gain, min(ratios)
 
 
 def _objection(found: FirstSteps, reference: FirstSteps, *, precision: Precision) -> str | None:

@@ -16,6 +16,7 @@ from torch import nn
 
 from mlkit.engine.optimizers import match_layout
 from mlkit.errors import CheckpointError
+from mlkit.runtime.allocator import hand_back, keep_freed_memory
 from mlkit.runtime.precision import Precision
 from mlkit.runtime.threads import threads
 
@@ -30,6 +31,7 @@ class Speed:
         precision: arithmetic of the forward pass, ``"float32"`` or ``"bfloat16"``; weights stay float32.
         compiled: the model is called through ``torch.compile``.
         cuda_graph: and replayed as CUDA graphs.
+        keep_memory: the process keeps memory that a step frees (`mlkit.runtime.allocator`); it goes back at the end.
         reason: one line that says what was chosen and why.
         timings: median seconds of a step by what was tried.
 
@@ -42,6 +44,7 @@ class Speed:
     precision: Precision = "float32"
     compiled: bool = False
     cuda_graph: bool = False
+    keep_memory: bool = False
     reason: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
 
@@ -77,9 +80,14 @@ def off() -> Speed:
 
 @contextmanager
 def applied(speed: Speed) -> Iterator[None]:
-    """Run the body with the number of threads of ``speed``, then go back to what was set before."""
+    """Run the body with the threads and the allocator of ``speed``, then go back to the number of threads before."""
+    kept = speed.keep_memory and keep_freed_memory()
     with threads(speed.threads):
-        yield
+        try:
+            yield
+        finally:
+            if kept:
+                hand_back()
 
 
 def prepare_model(
@@ -131,7 +139,7 @@ def in_threads(count: int) -> str:
 
 def _can_be_read(values: Mapping[str, Any]) -> bool:
     threads_, timings = values.get("threads"), values.get("timings", {})
-    flags = [values.get(name, False) for name in ("channels_last", "compiled", "cuda_graph")]
+    flags = [values.get(name, False) for name in ("channels_last", "compiled", "cuda_graph", "keep_memory")]
     return (
         set(values) <= {entry.name for entry in fields(Speed)}  # an unknown setting could not be replayed
         and type(threads_) is int

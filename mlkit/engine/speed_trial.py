@@ -113,6 +113,10 @@ class Trial:
         self.speed = replace(self.speed, threads=count)
         self.seconds = seconds
 
+    def keep_memory(self, keeps: bool, /) -> None:
+        """Take note of whether this process keeps freed memory."""
+        self.speed = replace(self.speed, keep_memory=keeps)
+
     def visit(
         self,
         *,
