@@ -9,7 +9,8 @@ Not here: judgements about training (those are findings and results, not excepti
     ├── ModelError               a model that does not fit the data
     ├── CheckpointError          a checkpoint that is missing, damaged or belongs to another model
     └── TrainingError            a run that had to stop
-        └── NonFiniteLossError   the loss became NaN or infinite
+        ├── NonFiniteLossError   the loss became NaN or infinite
+        └── PreflightError       a bug was proven before the first step
 """
 
 from __future__ import annotations
@@ -105,6 +106,10 @@ class TrainingError(MlkitError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
+
+
+class PreflightError(TrainingError):
+    """A bug in the training was proven before the first step."""
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:

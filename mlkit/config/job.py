@@ -26,6 +26,7 @@ from mlkit.engine.fit import fit, planned_steps
 from mlkit.engine.hooks import Hook
 from mlkit.engine.result import FitResult, progress_of
 from mlkit.engine.state import SplitMetrics, TrainState
+from mlkit.engine.step import LossFunction
 from mlkit.engine.stopping import parse_duration
 from mlkit.errors import ConfigError, MlkitError
 from mlkit.metrics.losses import loss_for
@@ -159,6 +160,9 @@ def _fit(
     goes_on = resumed and run_folder.has_checkpoint(place)
     if resumed and not goes_on:
         warnings.warn("the run was stopped before its first checkpoint; it starts from the beginning", stacklevel=4)
+    loss_fn = loss_for(data.task, label_smoothing=trainer.label_smoothing)
+    if trainer.preflight != "off" and not goes_on:
+        _preflight(config, data, model, loss_fn)
     device = resolve_device(trainer.device)
     model.to(device)  # before the optimiser, which looks at where the parameters are
     total = planned_steps(
@@ -170,7 +174,7 @@ def _fit(
     result = fit(
         model,
         data,
-        loss_fn=loss_for(data.task, label_smoothing=trainer.label_smoothing),
+        loss_fn=loss_fn,
         optimizer=build.make_optimizer(config, model),
         schedule=build.make_schedule(config, total),
         max_epochs=trainer.max_epochs,
@@ -193,6 +197,15 @@ def _fit(
     run_folder.export_weights(place, result.state.eval_model, {"model": model_name(config, data), "format": "pt"})
     _draw(result, place)
     return result
+
+
+def _preflight(config: Config, data: DataBundle, model: nn.Module, loss_fn: LossFunction) -> None:
+    from mlkit.config.preflight import preflight
+
+    augment = build.make_augmentation(config, data.task)
+    batches = SplitBatches(data.train, config.trainer.batch_size, shuffle=True, seed=config.seed, augment=augment)
+    optimizer = build.make_optimizer(config, model)
+    preflight(model, batches, loss_fn=loss_fn, optimizer=optimizer, stops=config.trainer.preflight == "stop")
 
 
 def model_name(config: Config, data: DataBundle) -> str:

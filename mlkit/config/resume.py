@@ -19,6 +19,7 @@ from mlkit.errors import Problem
 CHANGEABLE = (
     *(f"trainer.{name}" for name in ("max_epochs", "max_steps", "max_time", "early_stopping", "target", "device")),
     "trainer.checkpoint_every",
+    "trainer.preflight",
     "trainer.restore_best",
     "data.root",
     "tracking",

@@ -53,6 +53,9 @@ class TrainerSettings:
     accumulate: int = setting(1, "batches whose gradients make one step", within=">= 1")
     clip_norm: float | None = setting(None, "largest norm of the gradient", within="> 0", example="1.0")
     speed: Literal["auto", "off"] = setting("auto", "auto measures threads, layout and precision; off is plain float32")
+    preflight: Literal["stop", "warn", "off"] = setting(
+        "stop", "look for bugs in a few trial steps first: stop on one that is proven, only warn, or do not look"
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps")
     early_stopping: int | None = setting(
         None, "stop after so many evaluations without progress", within=">= 1", example="5"

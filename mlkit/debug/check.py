@@ -9,23 +9,24 @@ import copy
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from mlkit.data.batches import SplitBatches
+from mlkit.data.bundle import DataBundle
+from mlkit.data.splits import Batch, Inputs
 from mlkit.debug import experiment
 from mlkit.debug.findings import Finding, Report
 from mlkit.debug.watching import Watch
+from mlkit.engine.step import forward
 from mlkit.errors import DataError
 from mlkit.runtime.rng import capture, restore
 
-if TYPE_CHECKING:
-    from mlkit.data.bundle import DataBundle
-
 STEPS = 4
 ROWS = 64
-Pair = tuple[object, Tensor]
+Pair = tuple[Inputs, Tensor]
 
 
 def check(
@@ -40,8 +41,9 @@ def check(
     """Look at the parts of a training before it starts; nothing that is given is changed.
 
     Args:
-        model: to be called as ``model(inputs)``.
-        data: ``(inputs, targets)``, or an iterable of such pairs (a DataLoader); of a pair of tensors, the first rows.
+        model: called as ``model(inputs)``, as ``model(*inputs)`` for a tuple, as ``model(**inputs)`` for a mapping.
+        data: ``(inputs, targets)``, an iterable of such pairs (a DataLoader, batches of ours), or a bundle, of which
+            ``train`` is taken; of a pair of tensors, the first rows.
         loss_fn: called as ``loss_fn(output, targets)``; returns one number.
         optimizer: of this model; Adam at 3e-4, if none.
         steps: training steps that are tried.
@@ -84,10 +86,13 @@ def check(
 
 
 def _pairs(data: object) -> Iterator[Pair]:
+    if isinstance(data, DataBundle):
+        yield from SplitBatches(data.train, ROWS, shuffle=True).epoch(0)
+        return
     if isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], Tensor):
         inputs, targets = data
         for start in range(0, len(targets), ROWS):
-            yield inputs[start : start + ROWS], targets[start : start + ROWS]
+            yield (inputs[start : start + ROWS],), targets[start : start + ROWS]
         return
     for batch in cast("Iterable[object]", data):
         if isinstance(batch, Mapping) or not isinstance(batch, (tuple, list)) or len(batch) < 2:
@@ -97,7 +102,8 @@ def _pairs(data: object) -> Iterator[Pair]:
                 allowed="(inputs, targets)",
                 todo="wrap the loop itself instead: with mlkit.Watch(): …",
             )
-        yield batch[0], batch[1]
+        inputs = batch[0]
+        yield inputs if isinstance(inputs, (tuple, Mapping)) else (inputs,), batch[1]
 
 
 def _steps(
@@ -113,13 +119,13 @@ def _steps(
     try:
         with watch:
             for inputs, targets in itertools.islice(itertools.cycle(pairs), steps):
-                loss = loss_fn(model(inputs), targets)
+                loss = loss_fn(forward(model, Batch(inputs, targets)), targets)
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 optimizer.step()
             model.eval()
             with torch.no_grad():
-                model(pairs[0][0])
+                forward(model, Batch(*pairs[0]))
     except Exception as raised:
         error = raised
     report = watch.report
