@@ -20,6 +20,7 @@ from mlkit.debug.findings import Finding
 from mlkit.errors import PreflightError, Problem
 
 LEFT_TO_THE_RUN = "numeric."  # which stops at the step, says its learning rate and layer, and keeps what was trained
+UNEXPLAINED = 0.5  # confidence of a step that failed and was not understood (`mlkit.debug.check`)
 SECONDS = 1.0  # of processor time for the experiments; with the steps and the imports the whole stays under two
 
 
@@ -45,13 +46,18 @@ def preflight(
     """
     first = list(itertools.islice(batches.epoch(0), STEPS))
     report = check(model, first, loss_fn=loss_fn, optimizer=optimizer, seconds=SECONDS)
-    found = [_without_caller(finding) for finding in report.findings if not finding.code.startswith(LEFT_TO_THE_RUN)]
+    found = [_without_caller(finding) for finding in report.findings if not _is_for_the_run(finding)]
     errors = [finding for finding in found if finding.severity == "error"]
     if errors and stops:
         raise PreflightError([_problem(finding) for finding in errors])
     for finding in found:
         if finding.severity != "info":
             warnings.warn(f"pre-flight: {_in_words(finding)}", stacklevel=2)
+
+
+def _is_for_the_run(finding: Finding) -> bool:
+    """Whether the run says it better: what is not finite, and a step that fails and is not understood."""
+    return finding.code.startswith(LEFT_TO_THE_RUN) or finding.confidence <= UNEXPLAINED
 
 
 def _without_caller(finding: Finding) -> Finding:
