@@ -25,6 +25,13 @@ BUGGY = [
     "o09_wine_argparse",
     "crash_cnn_flatten",
 ]
+FRAMEWORKS = [
+    "fw_lightning_manual",
+    "fw_lightning_optimizer",
+    "fw_skorch_classifier",
+    "fw_ignite_evaluator",
+    "fw_ignite_schedule",
+]  # of the extra `trainers`; what is found with Hugging Face's stands in test_trainers.py
 HEALTHY = ["h09_mc_dropout", "h10_infonce_views", "h13_gan_ring", "manual_sgd", "lstm_packed_sentences", "vae_digits"]
 
 
@@ -46,9 +53,11 @@ def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BUGGY)
+@pytest.mark.parametrize("name", [*BUGGY, *FRAMEWORKS])
 def test_the_bug_of_a_program_is_the_first_that_is_told_at_its_line(name: str, tmp_path: Path) -> None:
     program = read(_path(name))
+    for package in program.needs:
+        pytest.importorskip(package)
     script = program.write(tmp_path)
     done = _run(["-m", "mlkit.watch", "--fail-on", "warning", "--json", "report.json", script.name], tmp_path)
     assert done.returncode == 1, done.stderr
