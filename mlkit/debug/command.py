@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _reference(options)
 
     from mlkit.debug.findings import ORDER, Finding
-    from mlkit.debug.present import one_line, text, write_json
+    from mlkit.debug.present import one_line, text, write_html, write_json
     from mlkit.debug.watching import Watch, run_program
 
     colour = sys.stderr.isatty()
@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(text(report, colour=colour, width=shutil.get_terminal_size().columns), file=sys.stderr)  # noqa: T201
     if options.json:
         write_json(report, Path(options.json))
+    if options.html:
+        write_html(report, Path(options.html), title=options.program[0])
     if code:
         return code
     worst = report.worst()
@@ -88,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--json", metavar="FILE", help="write the report as JSON, also when the program crashes or is interrupted")
+    add("--html", metavar="FILE", help="write the report as a page that needs no other file")
     add("--steps", type=int, default=20, metavar="N", help="optimiser steps to look at in detail (default 20)")
     add("--select", type=_codes, default=[], metavar="CODES", help="only these codes or families, comma between")
     add("--ignore", type=_codes, default=[], metavar="CODES", help="not these codes or families")

@@ -123,15 +123,16 @@ def report(
 ) -> Report:
     """Judge what was observed."""
     found = findings(facts, select=select, ignore=ignore)
-    values = [value for _, value in facts.losses]
-    shown = values[:100] + values[100 :: max(1, len(values) // 100)]
+    losses = list(facts.losses)
+    shown = losses[:100] + losses[100 :: max(1, len(losses) // 100)]
     return Report(
         findings=tuple(found),
         symptom=symptom_of(facts),
         steps=facts.total_steps,
         seconds=seconds,
         overhead=overhead,
-        losses=tuple(shown),
+        losses=tuple(value for _, value in shown),
+        loss_steps=tuple(step for step, _ in shown),
         skipped=tuple(dict.fromkeys(facts.skipped)),
         notes=tuple(facts.notes),
     )

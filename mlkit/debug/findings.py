@@ -79,7 +79,9 @@ class Report:
     overhead: float = 0.0
     """Seconds of the observation and its experiments, within ``seconds``."""
     losses: tuple[float, ...] = ()
-    """The first losses and then ever sparser ones, as the program computed them."""
+    """The first losses and then sparser ones, as the program computed them."""
+    loss_steps: tuple[int, ...] = ()
+    """The steps of ``losses``."""
     skipped: tuple[tuple[str, str], ...] = ()
     """(what, why) of checks that could not be applied."""
     notes: tuple[str, ...] = ()
@@ -99,6 +101,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             "overhead": round(self.overhead, 3),
             "losses": list(self.losses),
+            "loss_steps": list(self.loss_steps),
             "skipped": [{"check": what, "why": why} for what, why in self.skipped],
             "notes": list(self.notes),
             "curves": [curve.to_dict() for curve in self.curves],
@@ -108,3 +111,8 @@ class Report:
         from mlkit.debug.present import text
 
         return text(self)
+
+    def _repr_html_(self) -> str:
+        from mlkit.debug.page import fragment
+
+        return fragment(self)

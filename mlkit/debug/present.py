@@ -1,4 +1,4 @@
-"""A report as text for a console, root cause first; and as JSON.
+"""A report as text for a console, root cause first; and files with it, JSON and HTML.
 
 Not here: what is in it.
 """
@@ -27,7 +27,7 @@ def text(report: Report, *, colour: bool = False, width: int = 100) -> str:
     """
     width = max(48, min(width, 110))
     paint = _painter(colour)
-    lines = [paint("bold", f"mlkit.watch: {_headline(report)}")]
+    lines = [paint("bold", f"mlkit.watch: {headline(report)}")]
     for number, finding in enumerate(report.findings):
         lines += ["", *_finding(finding, paint, width, whole=number == 0 or finding.severity == "error")]
     facts = f"{report.steps} steps in {report.seconds:.1f} s, of which {report.overhead:.1f} s were mlkit's"
@@ -47,7 +47,7 @@ def text(report: Report, *, colour: bool = False, width: int = 100) -> str:
 def one_line(finding: Finding, *, colour: bool = False) -> str:
     """A finding as it is proven, while the program runs on."""
     paint = _painter(colour)
-    where = f" {_place(finding)}" if finding.site else ""
+    where = f" {place(finding)}" if finding.site else ""
     return f"mlkit.watch: {paint(finding.severity, finding.severity)}{where} {finding.message} [{finding.code}]"
 
 
@@ -57,6 +57,14 @@ def write_json(report: Report, path: Path) -> None:
     path.write_text(json.dumps(report.to_dict(), indent=1, default=str) + "\n")
 
 
+def write_html(report: Report, path: Path, *, title: str) -> None:
+    """Write a report for a browser."""
+    from mlkit.debug.page import page
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(report, title=title), encoding="utf-8")
+
+
 def _painter(colour: bool) -> Callable[[str, str], str]:
     def paint(name: str, what: str) -> str:
         return f"\x1b[{_COLOURS[name]}m{what}\x1b[0m" if colour else what
@@ -64,7 +72,8 @@ def _painter(colour: bool) -> Callable[[str, str], str]:
     return paint
 
 
-def _headline(report: Report) -> str:
+def headline(report: Report) -> str:
+    """How many findings there are of each severity."""
     if not report.findings:
         return "nothing found"
     counts = [
@@ -75,7 +84,8 @@ def _headline(report: Report) -> str:
     return ", ".join(words)
 
 
-def _place(finding: Finding) -> str:
+def place(finding: Finding) -> str:
+    """``file:line``, relative to the working folder where that is shorter."""
     assert finding.site is not None
     name = finding.site.file
     relative = os.path.relpath(name) if not name.startswith("<") else name
@@ -87,11 +97,11 @@ def _finding(finding: Finding, paint: Callable[[str, str], str], width: int, *, 
     lines = textwrap.wrap(head, width)
     lines[0] = lines[0].replace(finding.severity, paint(finding.severity, finding.severity), 1)
     if finding.site:
-        lines.append(f"  {paint('bold', _place(finding))} in {finding.site.function}")
+        lines.append(f"  {paint('bold', place(finding))} in {finding.site.function}")
         if finding.site.source:
             lines.append(f"    {finding.site.source}")
     if finding.evidence:
-        shown = ", ".join(f"{name} {_number(value)}" for name, value in finding.evidence.items())
+        shown = ", ".join(f"{name} {number(value)}" for name, value in finding.evidence.items())
         lines += _wrapped("evidence", shown, width)
     if whole and finding.mechanism:
         lines += _wrapped("why", finding.mechanism, width)
@@ -110,11 +120,12 @@ def _wrapped(label: str, what: str, width: int) -> list[str]:
     return textwrap.wrap(f"{label}: {what}", width - 2, initial_indent="  ", subsequent_indent="    ")
 
 
-def _number(value: object) -> str:
+def number(value: object) -> str:
+    """A value of a finding's evidence, short."""
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return "[" + ", ".join(_number(item) for item in value[:8]) + (", …]" if len(value) > 8 else "]")
+        return "[" + ", ".join(number(item) for item in value[:8]) + (", …]" if len(value) > 8 else "]")
     return str(value)
