@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mlkit import data, debug, engine, metrics, models, report, tracking
+    from mlkit import data, debug, engine, evaluate, metrics, models, population, report, search, tracking
     from mlkit.config.job import RunResult, run
     from mlkit.config.schema import Config
     from mlkit.data.bundle import DataBundle
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlkit.errors import MlkitError
     from mlkit.metrics.estimate import Estimate
     from mlkit.models.summary import summary
+    from mlkit.population.train import train_many
     from mlkit.progress import fit
     from mlkit.registry import register
     from mlkit.task import Task
@@ -43,8 +44,20 @@ _WHERE = {
     "register": "mlkit.registry",
     "run": "mlkit.config.job",
     "summary": "mlkit.models.summary",
+    "train_many": "mlkit.population.train",
 }
-_ROOMS = ("data", "debug", "engine", "metrics", "models", "report", "tracking")
+_ROOMS = (
+    "data",
+    "debug",
+    "engine",
+    "evaluate",
+    "metrics",
+    "models",
+    "population",
+    "report",
+    "search",
+    "tracking",
+)
 
 __all__ = [
     "Config",
@@ -61,14 +74,18 @@ __all__ = [
     "data",
     "debug",
     "engine",
+    "evaluate",
     "fit",
     "metrics",
     "models",
+    "population",
     "register",
     "report",
     "run",
+    "search",
     "summary",
     "tracking",
+    "train_many",
 ]
 
 

@@ -41,11 +41,16 @@ OPTIONAL = (
     "IPython",
     "safetensors",
     "PIL",
+    "optuna",
+    "scipy",
+    "pandas",
 )
 
 
 def _room(module: str) -> str:
     parts = module.split(".")
+    if parts[-1] == "__main__":  # `python -m mlkit.search` is a command, wherever its file stands
+        return "__main__"
     return parts[1] if len(parts) > 1 else ""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlkit.debug import curves
 from mlkit.debug.facts import Facts
+from mlkit.debug.rules.data_facts import evaluation
 from mlkit.debug.schedules import play_schedules
 from mlkit.debug.symptom import symptom_of
 from mlkit.debug.trials import Change
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 STEPS = 120
 SECONDS = 6.0
 """Processor time of all trials of a program together."""
+GATHER_STEPS, GATHER_SECONDS = 400, 2.5
+"""How long a copy goes on to show its batches."""
 PATIENCE = 3.0
 """Wall time over processor time that a busy machine is allowed."""
 
@@ -52,6 +55,8 @@ def confirm(session: Session) -> None:
         run_trial(session, Change("lr", 0.0, steps=12, seconds=0.6))
         _note_same_batch(facts)
         kind = symptom_of(facts)
+    if kind == "falls" and curves.decay_share(facts) > 1:
+        kind = "slow"  # it falls, but how far would it fall without?
     if kind in (None, "falls", "too-good", "crashes"):
         return
     plan = changes(facts, kind)
@@ -63,6 +68,37 @@ def confirm(session: Session) -> None:
             facts.skipped.append((f"trial {change.name}", f"the {SECONDS:.0f} s of trials are spent"))
             continue
         run_trial(session, change)
+
+
+def gather(session: Session) -> None:
+    """Where the data could not be read, let a copy of the program go on and look at the batches it meets.
+
+    What they show stands in for what `data-labels` and `data-splits` could not measure, in ``facts.probes``.
+    """
+    facts, training = session.facts, session.data.is_readable
+    if session.parked is None or not session.parked.is_open or facts.error is not None:
+        return
+    seen = evaluation(facts, "data-splits")
+    is_known = ("overlap" in seen and not seen.get("is_batch")) or bool(seen.get("is_training_data"))
+    is_short = training and is_known
+    if is_short and facts.probe("eval/metric"):
+        return
+    run_trial(session, Change("gather", float(is_short), steps=GATHER_STEPS, seconds=GATHER_SECONDS))
+    found = facts.trials.get("gather", {}).get("gathered")
+    if not isinstance(found, dict):
+        return
+    if not facts.probe("train/data-labels") or facts.probe("train/data-labels").get("is_batch"):
+        facts.probes["train/data-labels"] = found.get("data-labels") or facts.probe("train/data-labels")
+    for name, probe in (("metric", "train9/metric"), ("eval-metric", "eval/metric")):
+        if found.get(name) and not facts.probe(probe):
+            facts.probes[probe] = found[name]
+    if not facts.probe("train/data-written") and found.get("data-written"):
+        facts.probes["train/data-written"] = found["data-written"]
+    for name in ("data-signal", "data-values"):
+        if found.get(name) and not training:
+            facts.probes[f"train/{name}"] = {**facts.probe(f"train/{name}"), **found[name]}
+    if not is_known and found.get("data-splits"):
+        facts.probes["validation/data-splits"] = {**seen, **found["data-splits"]}
 
 
 def changes(facts: Facts, kind: str) -> Iterator[Change]:
@@ -83,7 +119,9 @@ def changes(facts: Facts, kind: str) -> Iterator[Change]:
     if isinstance(got, list) and len(got) < curves.ENOUGH:
         return
     if kind in ("explodes", "goes-up"):
-        yield from (Change("lr", factor, steps=steps, seconds=seconds) for factor in (0.1, 0.01, 0.001))
+        yield from (Change("lr", factor, steps=steps, seconds=seconds) for factor in curves.FACTORS[:3])
+        if not any(math.isfinite(told.with_it) for name in facts.trials if (told := curves.trial(facts, name))):
+            yield from (Change("lr", factor, steps=steps, seconds=seconds) for factor in curves.FACTORS[3:])
         if facts.probe("train/gradient_growth"):
             yield Change("clip", 1.0, steps=steps, seconds=seconds)
     elif kind == "oscillates":

@@ -108,6 +108,8 @@ def _described(op: Op, path: list[Op]) -> dict[str, object]:
         "input_min": min((float(one.min()) for one in finite), default=None),
         "input_max": max((float(one.max()) for one in finite), default=None),
         "zeros": sum(int((one == 0).sum()) for one in floats),
+        # No weight had a part in it: this happened to the data, before they met the model.
+        "is_data": not op.modules and not any(one.requires_grad for one in (*op.inputs, *op.outputs)),
         "is_half": any(one.dtype in HALF for one in op.inputs),
         # A value that half precision rounded on its way (1 - 1e-6 is 1 in bfloat16) is at fault though the op is exact.
         "from_half": any(one.dtype in HALF for before in makers for one in (*before.inputs, *before.outputs)),

@@ -13,6 +13,8 @@ from itertools import pairwise
 
 from mlkit.debug.facts import Facts, OptimizerFacts
 
+FACTORS = (0.1, 0.01, 0.001, 1e-4, 1e-5)
+"""Of smaller learning rates that are tried on a loss that explodes; the last two where the first three explode too."""
 ENOUGH = 12
 """Losses below which nothing is said of a trial."""
 
@@ -104,6 +106,12 @@ class Trials:
             return True
         pairs = self._pairs
         return sum(one > 0 for one in pairs) > 0.9 * len(pairs)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether three of four of the last losses are lower than the control's of the same step."""
+        pairs = self._pairs
+        return sum(one > 0 for one in pairs) > 0.75 * len(pairs)
 
     @property
     def lead(self) -> float:

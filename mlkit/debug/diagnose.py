@@ -19,7 +19,7 @@ MILD = (
     *("mode", "metric", "data.augmented-validation", "data.augmentation-lost", "data.split-overlap"),
     *("data.scaler-leak", "data.repeated-randomness", "data.class-order", "data.split-preprocessing", "data.imbalance"),
     *("step.checkpoint-aliased", "step.optimiser-recreated", "step.tied-weights-apart", "step.clipping-ineffective"),
-    *("model.padding-dependence", "model.state-leak", "model.unused-module"),
+    *("step.freeze-ineffective", "model.padding-dependence", "model.state-leak", "model.unused-module"),
 )
 SURE = 0.85
 """Confidence from which a warning may stand before an error of a milder kind."""

@@ -102,5 +102,11 @@ class Facts:
         """What a probe measured, or an empty mapping where it did not run or found nothing to measure."""
         return self.probes.get(name, {})
 
+    @property
+    def shares_items(self) -> bool:
+        """Whether many items of the first evaluation are training items."""
+        overlap = self.probe("eval/data-splits").get("overlap")
+        return isinstance(overlap, dict) and bool(overlap) and overlap["shared"] > 0.3 * overlap["of"]
+
     def trainable(self) -> list[ParameterFacts]:
         return [parameter for parameter in self.parameters.values() if parameter.trainable]

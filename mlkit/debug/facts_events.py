@@ -125,6 +125,7 @@ class CallFacts:
         batch: size of the first axis of the first tensor input.
         mode_sensitive: kinds of submodules that behave differently in evaluation ("Dropout", "BatchNorm2d").
         repeats: how many calls before it had the very same input tensor.
+        weights: key of the first parameter as it was within the call (`functional_call` puts others in); None for none.
     """
 
     model: str
@@ -139,6 +140,7 @@ class CallFacts:
     batch: int | None
     mode_sensitive: tuple[str, ...] = ()
     repeats: int = 0
+    weights: int | None = None
 
 
 @dataclass

@@ -29,3 +29,11 @@ def leaves_of(loss: Tensor) -> list[Tensor]:
             found.setdefault(id(variable), variable)
         todo += [one for one, _ in node.next_functions]
     return list(found.values())
+
+
+def has_graph(tensor: Tensor) -> bool:
+    """Whether a differentiable op made a tensor; torch refuses to tell of some views that were written into."""
+    try:
+        return tensor.grad_fn is not None
+    except RuntimeError:
+        return False

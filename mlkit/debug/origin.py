@@ -13,7 +13,7 @@ from mlkit.debug.sites import Site
 from mlkit.debug.trace import Op
 
 # Ops that hand values on: another shape, another type, a part of them.
-_RESHAPING = frozenset(
+RESHAPING = frozenset(
     [
         "view",
         "reshape",
@@ -102,7 +102,7 @@ class _Makers:
     def maker(self, tensor: Tensor, through: frozenset[str]) -> Op | None:
         op = self.producers.get(id(tensor))
         for _ in range(50):
-            if op is None or (op.name not in _RESHAPING and op.name not in through):
+            if op is None or (op.name not in RESHAPING and op.name not in through):
                 return op
             given = _handed_on(op)
             if given is None:
@@ -116,7 +116,7 @@ class _Makers:
     def root(self, tensor: Tensor) -> Tensor:
         for _ in range(50):
             op = self.producers.get(id(tensor))
-            if op is None or op.name not in _RESHAPING:
+            if op is None or op.name not in RESHAPING:
                 return tensor
             given = _handed_on(op)
             if given is None or given is tensor:

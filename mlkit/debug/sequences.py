@@ -136,3 +136,43 @@ def padding_of(tensor: Tensor, rows: int) -> Padding | None:
             continue
         return Padding(tensor, batch_axis, 1 - batch_axis, pad, [int(one) for one in lengths])
     return None
+
+
+def told_padding(given: list[Tensor], rows: int) -> Padding | None:
+    """The padding of measured values, where another argument tells how long each row is: lengths, or a mask."""
+    for one in given:
+        if not one.is_floating_point() or one.dim() not in (2, 3) or one.requires_grad or rows < 4:
+            continue
+        for batch_axis in (0, 1):
+            time_axis = 1 - batch_axis
+            if one.shape[batch_axis] != rows or one.shape[time_axis] < LEAST_STEPS:
+                continue
+            values = one.detach().movedim(batch_axis, 0)
+            for other in given:
+                lengths = _told_lengths(other, one, batch_axis) if other is not one else None
+                if lengths is not None and _is_filled_behind(values, lengths):
+                    return Padding(one, batch_axis, time_axis, 0, lengths)
+    return None
+
+
+def _told_lengths(other: Tensor, values: Tensor, batch_axis: int) -> list[int] | None:
+    """How long each row is, if a tensor tells; some row must be shorter than the longest."""
+    rows, steps = values.shape[batch_axis], values.shape[1 - batch_axis]
+    if other.dim() == 1 and other.shape[0] == rows and not other.is_floating_point() and other.dtype != torch.bool:
+        lengths = [int(value) for value in other]
+    elif other.shape == values.shape[:2] or other.shape == (*values.shape[:2], 1):
+        mask = (other.reshape(values.shape[:2]) != 0).movedim(batch_axis, 0)
+        keep = mask if bool(mask[:, 0].all()) else ~mask
+        lengths = keep.sum(1).tolist()
+        if any(not bool(row[:length].all()) for row, length in zip(keep, lengths, strict=True)):
+            return None
+    else:
+        return None
+    return lengths if 1 <= min(lengths) < max(lengths) <= steps else None
+
+
+def _is_filled_behind(values: Tensor, lengths: list[int]) -> bool:
+    """Whether zeros stand behind the end of every row, and something else at most ends."""
+    rest = all(not bool(row[length:].any()) for row, length in zip(values, lengths, strict=True))
+    ends = sum(bool(row[length - 1].any()) for row, length in zip(values, lengths, strict=True))
+    return rest and ends > 0.5 * len(lengths)

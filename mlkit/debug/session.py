@@ -316,9 +316,8 @@ class Session:
         if self._quiet:
             self._quiet = 0
             self._functions.push()
-        self.modules.start()
         self.is_recording = True
-        self._set_tracing(True)
+        self.trace_in_trial()
 
     def trace_in_trial(self) -> None:
         """In a trial: trace from here on, whatever the phase."""
@@ -354,7 +353,8 @@ class Session:
             self._scenes.add("eval")
             self._run_probes("eval", scene)
         self._evaluations += 1
-        if not is_of_training or self._evaluations > 50:
+        is_reference = is_first and self.facts.shares_items  # beside the real one: look at the next as well
+        if not (is_of_training or is_reference) or self._evaluations > 50:
             self._scenes.add("validation")
             if not is_first:
                 self._run_probes("validation", scene)
@@ -379,7 +379,7 @@ class Session:
         self._set_tracing(False)
         self.trial = Trial(change, self)
         with self.quietly():
-            self.trial.before_backward(loss)
+            self.trial.before_backward(loss, site)
 
     def _run_probes(self, name: str, scene: Scene) -> None:
         if self._probes.run(name, scene) and self.on_news is not None:

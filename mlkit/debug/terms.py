@@ -72,9 +72,21 @@ def penalty_of(scene: Scene) -> Penalty | None:
     parts = [float(value.detach().sum()) * factor for value, factor in zip(chosen, share, strict=True)]
     largest = max(range(len(parts)), key=lambda at: abs(parts[at]))
     # The line a person would change is where the term joins the loss: there its weight stands.
-    sites = [op.site for op in scene.path if any(one is chosen[largest] for one in op.inputs)]
-    op = alone[largest][1]
-    return Penalty(tuple(chosen), sum(parts), sites[0] if sites else op.site if op is not None else None)
+    op = _joining(scene, {id(one) for one in chosen}) or alone[largest][1]
+    return Penalty(tuple(chosen), sum(parts), op.site if op is not None else None)
+
+
+def _joining(scene: Scene, penalties: set[int]) -> Op | None:
+    """The op at which the penalty meets the data's part of the loss; the last before where none does."""
+    mine, last = set(penalties), None
+    for op in scene.path:
+        given = [one for one in op.inputs if one.requires_grad]
+        if any(id(one) in mine for one in given):
+            last = op
+            if not all(id(one) in mine for one in given):
+                return op
+            mine |= {id(one) for one in op.outputs}
+    return last
 
 
 def _is_of_parameters(scene: Scene, value: Tensor, shapes: set[tuple[int, ...]]) -> bool:

@@ -15,13 +15,17 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mlkit.debug import culprit, experiment
+from mlkit.debug.gather import Gatherer
 from mlkit.debug.graph import leaves_of
+from mlkit.debug.sites import Site
 from mlkit.debug.trace import Trace, tensors_in
 
 if TYPE_CHECKING:
     from mlkit.debug.session import Session
 
-Kind = Literal["nothing", "lr", "weight_decay", "momentum", "clip", "clear", "train-mode", "same-batch", "locate"]
+Kind = Literal[
+    "nothing", "lr", "weight_decay", "momentum", "clip", "clear", "train-mode", "same-batch", "locate", "gather"
+]
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Change:
             are set to it; ``clip`` limits the total gradient norm to it; ``clear`` clears gradients before the first
             backward after each step; ``train-mode`` puts models in training mode after each step; ``same-batch`` gives
             the loader's same batch again and again; ``locate`` changes nothing, but traces the backward pass of number
-            `value` and the one before, and tells the op that made numbers not finite.
+            `value` and the one before, and tells the op that made numbers not finite; ``gather`` changes nothing, and
+            tells what the batches of training and evaluation show (with a `value`, only what comes after a few steps).
         value: see there.
         steps: steps after which it ends.
         seconds: processor time after which it reports what it has (on a busy machine a wall clock would cut it short).
@@ -68,9 +73,12 @@ class Trial:
         self._hidden: bool | None = None
         self._batch: object = None
         self._session = session
+        self._gatherer = Gatherer(session) if change.kind == "gather" else None
+        if self._gatherer is not None:
+            session.trace_in_trial()
         experiment.tell_when_refused(self._so_far)  # a checkpoint written ends the trial, not what it saw until then
 
-    def before_backward(self, tensors: object) -> None:
+    def before_backward(self, tensors: object, site: Site | None = None) -> None:
         """Collect a loss; clear gradients where that is the change."""
         every = tensors_in(tensors)
         if every and every[0].numel() == 1:
@@ -78,8 +86,10 @@ class Trial:
             self._steps.append(self._step)
         if self.change.kind == "locate" and every:
             self._locate(every[0])
+        if self._gatherer is not None and every:
+            self._gatherer.at_backward(every[0], site)
         spent = time.process_time() - self._begin
-        if self._step > self.change.steps or len(self._losses) > 64 * self.change.steps or spent > self.change.seconds:
+        if self._step > self.change.steps or len(self._losses) > 64 * self.change.steps or self._is_over(spent):
             self.finish()
         if every and not self._session.optimizers.live() and not self._has_hidden_optimizer(every[0]):
             self._without_optimizer(every[0])
@@ -88,6 +98,11 @@ class Trial:
                 for tensor in _parameters(optimizer):
                     tensor.grad = None
         self._fresh = False
+
+    def _is_over(self, spent: float) -> bool:
+        if spent > self.change.seconds or self._gatherer is None:
+            return spent > self.change.seconds
+        return self._gatherer.is_full or (bool(self.change.value) and self._gatherer.has_seen_both)
 
     def _locate(self, loss: Tensor) -> None:
         index, wanted, session = len(self._losses) - 1, int(self.change.value), self._session
@@ -158,7 +173,12 @@ class Trial:
 
     def _so_far(self) -> dict[str, object]:
         spent = time.process_time() - self._begin
-        return {"losses": self._losses, "steps": self._steps, "seconds": spent}
+        told = {"losses": self._losses, "steps": self._steps, "seconds": spent}
+        return (
+            {**told, "gathered": self._gatherer.measured(is_short=bool(self.change.value))}
+            if self._gatherer is not None
+            else told
+        )
 
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:

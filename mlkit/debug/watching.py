@@ -106,10 +106,11 @@ class Watch:
     def _judge(self) -> Report:
         session = self._session
         begin = time.perf_counter()
-        from mlkit.debug.confirm import confirm
+        from mlkit.debug.confirm import confirm, gather
         from mlkit.debug.locate import locate
 
         locate(session)
+        gather(session)
         confirm(session)
         curves = ask(session, self._questions)
         session.overhead += time.perf_counter() - begin

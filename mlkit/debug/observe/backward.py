@@ -64,7 +64,7 @@ class BackwardWatch:
         session = self._session
         if session.trial is not None:
             with session.quietly():
-                session.trial.before_backward(tensors)
+                session.trial.before_backward(tensors, session.locator.here(frame))
             return
         every = tensors_in(tensors)
         site = session.locator.here(frame)

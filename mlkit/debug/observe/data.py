@@ -6,6 +6,7 @@ Not here: reading the examples (`mlkit.debug.examples`, in a child), and any jud
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -16,11 +17,14 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.utils.data import Dataset
 
+from mlkit.debug.births import Births
 from mlkit.debug.examples import Examples, locate
 from mlkit.debug.observe.patches import Patches
 from mlkit.debug.sites import Site
+from mlkit.debug.variables import attribute_line
 
 if TYPE_CHECKING:
     from mlkit.debug.scene import Scene
@@ -62,20 +66,25 @@ class DataWatch:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._made: dict[int, tuple[weakref.ref[Any], Site | None]] = {}
+        self._made: dict[int, tuple[weakref.ref[Any], Site | None, tuple[Site, ...]]] = {}
         self._finder: _Finder | None = None
+        self._plain: dict[int, tuple[Any, dict[str, Any]]] = {}
         self.replaced: list[Replaced] = []
         self.splits: list[tuple[tuple[int, ...], Site | None]] = []
         """(rows of the parts, line) of every `train_test_split`."""
         self.fits: list[Fit] = []
         self.training: Examples | None = None
         """What the first training step reads; None before it, or where it was not found."""
+        self.births = Births()
+        self.is_readable = False
+        """Whether all of it can be read, item by item."""
 
     # ---------------------------------------------------------------- on and off
 
     def start(self, patches: Patches) -> None:
         """Put the seams in place."""
         patches.around(Dataset, "__setattr__", self._around_setattr)
+        patches.around(torch, "from_numpy", self._around_from_numpy)
         wanted: dict[str, Callable[[ModuleType], None]] = {
             "sklearn.model_selection": lambda module: self._watch_splits(module, patches),
             "sklearn.preprocessing": lambda module: self._watch_scalers(module, patches),
@@ -103,21 +112,49 @@ class DataWatch:
 
         return call
 
+    def _around_from_numpy(self, original: Any) -> Any:
+        def call(array: Any) -> Any:
+            made = original(array)
+            if self._session.is_tracing:  # torch's function modes do not see this one
+                self.births.converted(made, self._session.locator.here(sys._getframe(1)))
+            return made
+
+        return call
+
     def _note_attribute(self, data: Any, name: str, value: Any, frame: Any) -> None:
         known = self._made.get(id(data))
         if known is None or known[0]() is not data:
-            self._remember(data, self._session.locator.maker(frame, data))
-            return
+            self._remember(data, self._session.locator.maker(frame, data), self._session.locator.stack(frame, limit=6))
+        with contextlib.suppress(Exception):  # an object of the user's may answer anything
+            if hasattr(value, "__getitem__") and not isinstance(value, (Dataset, torch.Tensor)):
+                self.know(value)
         before = data.__dict__.get(name) if hasattr(data, "__dict__") else None
-        if callable(before) and before is not value and len(self.replaced) < LIMIT:
+        if _is_switch(before) and before is not value and len(self.replaced) < LIMIT:
             site = self._session.locator.here(frame)
             self.replaced.append(Replaced(weakref.ref(data), name, before, value, site))
 
-    def _remember(self, data: Any, site: Site | None) -> None:
+    def know(self, data: object) -> None:
+        """An object that is no `Dataset` of torch's serves as one: remember its switches, since no seam tells."""
+        if not isinstance(data, Dataset) and type(data).__module__ != "builtins" and hasattr(data, "__dict__"):
+            switches = {name: value for name, value in vars(data).items() if _is_switch(value)}
+            self._plain.setdefault(id(data), (data, switches))
+
+    def _compare(self) -> None:
+        """Which switches of such objects are others now."""
+        for data, switches in self._plain.values():
+            for name, before in switches.items():
+                after = vars(data).get(name)
+                if after is not before and len(self.replaced) < LIMIT:
+                    with contextlib.suppress(TypeError):
+                        site = attribute_line(self._session.locator, name)
+                        self.replaced.append(Replaced(weakref.ref(data), name, before, after, site))
+        self._plain = {}
+
+    def _remember(self, data: Any, site: Site | None, stack: tuple[Site, ...]) -> None:
         if len(self._made) > 10_000:
             self._made = {number: known for number, known in self._made.items() if known[0]() is not None}
         try:
-            self._made[id(data)] = (weakref.ref(data), site)
+            self._made[id(data)] = (weakref.ref(data), site, stack)
         except TypeError:
             return
 
@@ -155,15 +192,30 @@ class DataWatch:
         known = self._made.get(id(data))
         return known[1] if known is not None and known[0]() is data else None
 
+    def made_apart(self, data: object, other: object) -> Site | None:
+        """The user's line that made a data set; where a helper's line made another one too, the line that called it."""
+        site, rival = self.made_at(data), self.made_at(other)
+        if site is None or site != rival:
+            return site
+        stack, others = self._made[id(data)][2], self._made[id(other)][2]
+        return next((one for one in stack if one not in others), site)
+
     def look(self, scene: Scene) -> None:
         """At the first step of training, in the program itself: which examples are trained on."""
+        self.births.note(scene.trace)
         if self.training is None:
-            self.training = locate(scene, is_training=True)
+            self._compare()
+            self.training = found = locate(scene, is_training=True)
+            self.is_readable = found is not None and not found.is_batch and found.size > 0
 
     def is_training_data(self, scene: Scene) -> bool:
         """Whether an evaluation was on what is trained on."""
         other = locate(scene, is_training=False)
         return self.training is not None and other is not None and self.training.is_same(other)
+
+
+def _is_switch(value: object) -> bool:
+    return callable(value) or isinstance(value, bool)
 
 
 class _Finder(importlib.abc.MetaPathFinder):

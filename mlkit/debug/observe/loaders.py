@@ -90,6 +90,7 @@ class LoaderWatch:
                 site = self._session.locator.here(sys._getframe(1))
                 stack = self._session.locator.stack(sys._getframe(1))
                 with self._session.quietly():
+                    self._session.data.know(loader.dataset)
                     self._session.facts.loaders[self.key(loader, site)].stack = stack
 
         return call

@@ -160,6 +160,7 @@ class ModuleWatch:
             batch=first.shape[0] if first is not None and first.dim() else None,
             mode_sensitive=facts.models[self._keys[id(call.module)]].mode_sensitive,
             repeats=repeats,
+            weights=next((self.parameter_key(one) for one in call.module.parameters()), None),
         )
         facts.calls.append(note)
         return note

@@ -50,10 +50,17 @@ def measure(scene: Scene) -> Measurement:
         "layers": len(mine),
         "widths": widths[:-1],
         "ends": [_inputs(mine[0]), widths[-1]],
-        "site": line_of_layer(scene, chain[0].op),
+        "site": line_of_layer(scene, _before_the_gap(chain).op),
         "names": [names_of(scene).get(id(one.weight), "") for one in mine],
         "spatial": any(one.op.name.startswith("conv") for one in mine),
     }
+
+
+def _before_the_gap(chain: list[Layer]) -> Layer:
+    """The layer behind which a non-linearity is most likely missing: two of one block, else the first."""
+    owners = [one.op.modules[-2] if len(one.op.modules) > 1 else "" for one in chain]
+    inner = [at for at in range(len(chain) - 1) if owners[at] == owners[at + 1] and owners[at].count(".")]
+    return chain[inner[0] if inner else 0]
 
 
 def _stir(scene: Scene) -> None:

@@ -40,7 +40,7 @@ def data_labels(scene: Scene) -> Measurement:
         "counts": counts.tolist()[:2000],
         "read": len(labels),
         "size": examples.size,
-        "has_weights": _is_weighted(scene, head, examples),
+        "has_weights": is_weighted(scene, head, examples),
         "ignored": ignored if isinstance(ignored, int) else -100,
         "site": site_of_labels(scene, examples),
         "head": head.site,
@@ -63,7 +63,7 @@ def classes_of_head(scene: Scene, head: Head) -> int | None:
     return None
 
 
-def _is_weighted(scene: Scene, head: Head, examples: Examples) -> bool:
+def is_weighted(scene: Scene, head: Head, examples: Examples) -> bool:
     """Whether the loss or the sampler weighs classes or items; unknown losses count as weighted."""
     given = [head.op.argument(2, "weight"), head.op.kwargs.get("pos_weight")]
     if any(isinstance(one, Tensor) for one in given) or not head.is_known:
@@ -79,15 +79,14 @@ def _is_weighted(scene: Scene, head: Head, examples: Examples) -> bool:
 
 def site_of_labels(scene: Scene, examples: Examples) -> Site | None:
     """The line that makes the labels what the loss gets."""
-    producers = scene.trace.producers()
+    births, producers = scene.session.data.births, scene.trace.producers()
     if examples.loader is None:
-        op = producers.get(id(examples.label)) if examples.label is not None else None
-        return op.site if op is not None and op.site is not None else examples.site
+        return (births.of(examples.label) if examples.label is not None else None) or examples.site
     data, _ = base(examples.dataset)
     if isinstance(data, TensorDataset):
-        op = producers.get(id(data.tensors[-1]))
-        if op is not None and op.site is not None:
-            return op.site
+        site = births.of(data.tensors[-1])
+        if site is not None:
+            return site
     else:
         # Where the data set holds the labels as one tensor, the line that made that tensor.
         for value in vars(data).values() if hasattr(data, "__dict__") else ():

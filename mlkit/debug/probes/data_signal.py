@@ -29,15 +29,11 @@ def data_signal(scene: Scene) -> Measurement:
     begin = time.perf_counter()
     stored, is_whole = _stored(examples)
     sample = stored.sample(MOST, seconds=0.8, indices=range(min(stored.size, MOST)) if is_whole else None)
+    found = signal_of(sample)
     labels = _kinds(sample)
-    if labels is None or len(sample) < 200:
+    if not found or labels is None:
         return {}
-    views = representations(sample)
-    if not views:
-        return {}
-    scores = {name: strength(view, labels) for name, view in views.items()}
-    best = max(scores.values())
-    found: Measurement = {"best": best, "read": len(sample), "scores": scores}
+    best, views = max(found["scores"].values()), representations(sample)  # type: ignore[attr-defined]
     if best < 2 * NONE and is_whole and len(sample) == stored.size:
         orders = other_orders(len(labels))
         for name, order in orders.items():
@@ -48,6 +44,18 @@ def data_signal(scene: Scene) -> Measurement:
                 found["order"], found["again"] = name, again
                 break
     return found
+
+
+def signal_of(sample: Sample) -> Measurement:
+    """The same for items in an order that tells nothing."""
+    labels = _kinds(sample)
+    if labels is None or len(sample) < 200:
+        return {}
+    views = representations(sample)
+    if not views:
+        return {}
+    scores = {name: strength(view, labels) for name, view in views.items()}
+    return {"best": max(scores.values()), "read": len(sample), "scores": scores}
 
 
 def _stored(examples: Examples) -> tuple[Examples, bool]:

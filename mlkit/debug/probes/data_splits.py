@@ -5,6 +5,7 @@ Not here: each of them by itself (`data_values`, `data_labels`).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from torch import Tensor
 
 from mlkit.debug.examples import Examples, Sample, fingerprint, locate
 from mlkit.debug.probes import Measurement, probe
-from mlkit.debug.probes.data_values import _whole, moments
-from mlkit.debug.reading import base, held, owners
+from mlkit.debug.probes.data_labels import site_of_labels
+from mlkit.debug.probes.data_scaler import is_series, scaler_of
+from mlkit.debug.probes.data_values import moments
+from mlkit.debug.reading import base, held
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Site
+from mlkit.debug.variables import alias
 
-MOST = 2000
+MOST = 6000
 
 
 @probe("data-train-batch")
@@ -48,28 +52,56 @@ def data_splits(scene: Scene) -> Measurement:
         "split": split_site(scene, training, other),
         "is_training_data": training.is_same(other),
     }
-    if training.is_same(other) or _are_parts_unknown(scene, training, other):
+    if training.is_same(other) or not training.size or _are_parts_unknown(scene, training, other):
         return found
-    mine, yours = training.sample(MOST, seconds=0.5), other.sample(MOST // 2, seconds=0.4)
-    found["train_read"], found["val_read"] = len(mine), len(yours)
-    found["train_size"], found["val_size"] = training.size, other.size
-    found["is_batch"] = training.is_batch
-    found["overlap"] = _overlap(mine, yours)
-    found["rows"] = _shared_rows(training, other)
-    found["neighbours"] = _neighbours(mine, yours)
-    found["scaler"] = _scaler(scene, training, other)
-    found["labels"] = _classes(scene, mine, yours)
-    return found
+    return {**found, **between(scene, training, other)}
+
+
+def between(scene: Scene, training: Examples, other: Examples) -> Measurement:
+    """Everything that compares items of one part with items of the other."""
+    scaler = scaler_of(scene, training, other)
+    mine, yours = training.sample(MOST, seconds=0.5), other.sample(MOST // 6, seconds=0.4)
+    return {
+        "train_read": len(mine),
+        "val_read": len(yours),
+        "train_size": training.size,
+        "val_size": other.size,
+        "is_batch": training.is_batch,
+        "overlap": _overlap(mine, yours),
+        "rows": _shared_rows(training, other),
+        "neighbours": _neighbours(mine, yours),
+        "scaler": {**scaler, "is_series": is_series(training)} if scaler else {},
+        "labels": _classes(scene, mine, yours),
+        "label_site": site_of_labels(scene, other) if other.loader is None else None,
+        "alias": alias(scene.session.locator, other.inputs[0]) if other.loader is None and other.inputs else None,
+    }
 
 
 def _are_parts_unknown(scene: Scene, training: Examples, other: Examples) -> bool:
     """Whether both are cut from one table by indices of which not all are known: the parts may well be apart."""
     if training.loader is not None or other.loader is not None:
         return False
+    if _are_apart(training.inputs, other.inputs):
+        return False
     stored = {one.untyped_storage().data_ptr() for one in training.inputs if one.numel()}
     cut = [*other.inputs, *(scene.source_of(one) for one in scene.inputs)]
     is_one = any(one.untyped_storage().data_ptr() in stored for one in cut if one.numel())
     return is_one and (training.rows is None or other.rows is None)
+
+
+def _are_apart(mine: list[Tensor], yours: list[Tensor]) -> bool:
+    """Whether both are views of one memory that have no place in common: its first rows, and those that follow."""
+    if not mine or not yours or mine[0].untyped_storage().data_ptr() != yours[0].untyped_storage().data_ptr():
+        return False
+    (start, stop), (first, last) = _extent(mine[0]), _extent(yours[0])
+    return stop <= first or last <= start
+
+
+def _extent(tensor: Tensor) -> tuple[int, int]:
+    """The first place of a tensor in its memory, and the one after its last."""
+    start = int(tensor.storage_offset())
+    reach = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return start, start + int(reach) + 1
 
 
 # ---------------------------------------------------------------- where
@@ -78,15 +110,20 @@ def _are_parts_unknown(scene: Scene, training: Examples, other: Examples) -> boo
 def site_of_part(scene: Scene, examples: Examples) -> Site | None:
     """The line that made the data set of a part; else its loader, or the line that gives it to the model."""
     if examples.loader is None:
-        return examples.site
-    return scene.session.data.made_at(examples.dataset) or examples.site
+        scene.session.data.births.note(scene.trace)
+        born = scene.session.data.births.of(examples.inputs[0]) if examples.inputs else None
+        return born or examples.site
+    training = scene.session.data.training
+    data = scene.session.data
+    made = data.made_apart(examples.dataset, training.dataset) if training is not None else None
+    return made or data.made_at(examples.dataset) or examples.site
 
 
 def split_site(scene: Scene, training: Examples, other: Examples) -> Site | None:
     """The line at which one set of examples became two, where it is known."""
     data = scene.session.data
     if training.loader is not None and other.loader is not None:
-        one, two = data.made_at(training.dataset), data.made_at(other.dataset)
+        one, two = data.made_at(training.dataset), data.made_apart(other.dataset, training.dataset)
         if one is not None and two is not None and base(training.dataset)[0] is base(other.dataset)[0]:
             return two
     sizes = {training.size, other.size}
@@ -155,122 +192,20 @@ def _neighbours(mine: Sample, yours: Sample) -> dict[str, object]:
     one, other = one[:, keep], other[:, keep]
     distances = torch.cdist(other, one).sort(1).values
     ratio = distances[:, 0] / distances[:, 9].clamp_min(1e-12)
+    # In a cloud of dimension m the k-th neighbour's distance grows as k^(1/m): the farther ones tell m, and m tells
+    # how seldom the nearest of ten is as near as it is (Levina and Bickel 2004, the same law).
+    last = min(49, distances.shape[1] - 1)
+    growth = (distances[:, last] / distances[:, 9].clamp_min(1e-12)).log().clamp_min(1e-6)
+    dimension = math.log((last + 1) / 10) / growth
+    chance = (9 * ratio.clamp_max(1.0) ** dimension.clamp_max(60)).clamp_max(1.0)
     return {
+        "strange": float(((chance < 0.01) & (ratio < 0.5)).float().mean()),
+        "dimension": float(dimension.median()),
         "near": float((ratio < 0.2).float().mean()),
         "median": float(ratio.median()),
         "exact": float((distances[:, 0] == 0).float().mean()),
         "checked": len(other),
     }
-
-
-# ---------------------------------------------------------------- statistics of the union
-
-
-def _scaler(scene: Scene, training: Examples, other: Examples) -> dict[str, object]:
-    """Whether both parts together, but not training alone, have mean 0 and deviation 1 (or range 0 to 1)."""
-    for name, one, both in _pairs(training, other):
-        if one.ndim < 1 or len(one) < 20 or len(both) <= len(one):
-            continue
-        found = _is_standard(both), _is_standard(one)
-        for kind in ("standard", "range"):
-            whole, part = found[0].get(kind), found[1].get(kind)
-            if whole is not None and part is not None and whole[0] < 1e-4 and part[0] > 30 * max(whole[0], 1e-6):
-                fit = next((fit.site for fit in scene.session.data.fits if fit.rows >= len(both) * 0.98), None)
-                return {
-                    "kind": kind,
-                    "attribute": name,
-                    "rows": len(both),
-                    "train_rows": len(one),
-                    "off_union": whole[0],
-                    "off_train": part[0],
-                    "features": whole[1],
-                    "site": fit,
-                }
-    both_sizes = training.size + other.size
-    for seen in scene.session.data.fits:  # windows of a series: the series itself is not at hand any more
-        if other.size >= 0.05 * training.size and 0.97 * both_sizes <= seen.rows <= 1.6 * both_sizes:
-            return {
-                "kind": "fit",
-                "scaler": seen.kind,
-                "rows": seen.rows,
-                "train_rows": training.size,
-                "site": seen.site,
-            }
-    return {}
-
-
-def _is_standard(values: np.ndarray[Any, Any]) -> dict[str, tuple[float, int]]:
-    """How far the columns are from mean 0 and deviation 1, and from range 0 to 1; the number of columns that count."""
-    rows = values.reshape(len(values), -1).astype(np.float64)
-    spread = rows.std(0)
-    rows = rows[:, spread > 1e-12]
-    if not rows.shape[1]:
-        return {}
-    found: dict[str, tuple[float, int]] = {}
-    for count in (rows, rows.reshape(-1, 1)):
-        mean, spread = count.mean(0), count.std(0)
-        unbiased = count.std(0, ddof=1)
-        off = min(float(np.abs(one - 1).max()) for one in (spread, unbiased))
-        off = max(off, float(np.abs(mean).max()))
-        if "standard" not in found or off < found["standard"][0]:
-            found["standard"] = (off, count.shape[1])
-    low, high = rows.min(0), rows.max(0)
-    columns = rows.shape[1]
-    is_steady = columns >= 3
-    if is_steady:
-        found["range"] = (float(max(np.abs(low).max(), np.abs(high - 1).max())), columns)
-    return found
-
-
-def _pairs(training: Examples, other: Examples) -> list[tuple[str, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-    """(name, training's values, those of both parts together), of the tensors that both hold."""
-    found = []
-    one, _ = _whole(training)
-    two, _ = _whole(other)
-    for mine, yours in zip(one, two, strict=False):
-        if mine.is_floating_point() and yours.is_floating_point() and mine.shape[1:] == yours.shape[1:]:
-            left, right = mine.detach().cpu().numpy(), yours.detach().cpu().numpy()
-            found.append(("inputs", left, np.concatenate([left, right])))
-    if training.loader is None or other.loader is None or found:
-        return found
-    first, second = base(training.dataset)[0], base(other.dataset)[0]
-    if first is second:
-        rows = base(training.dataset)[1]
-        for name, value in _arrays(first).items():
-            if rows is not None and len(value) == len(first):
-                found.append((name, value[rows], value))
-        return found
-    mine_by_name, yours_by_name = _arrays(first), _arrays(second)
-    for name, value in mine_by_name.items():
-        late = yours_by_name.get(name)
-        if late is None or late.shape[1:] != value.shape[1:] or not len(late):
-            continue
-        found.append((name, value, np.concatenate([value, late])))
-        shared = _tail(value, late)
-        if shared:
-            found.append((name, value, np.concatenate([value, late[shared:]])))
-    return found
-
-
-def _arrays(data: object) -> dict[str, np.ndarray[Any, Any]]:
-    found: dict[str, np.ndarray[Any, Any]] = {}
-    for owner in owners(data):
-        for name, value in getattr(owner, "__dict__", {}).items():
-            if isinstance(value, Tensor) and value.is_floating_point() and value.dim() and value.numel() < 20_000_000:
-                found.setdefault(name, value.detach().cpu().float().numpy())
-            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim and value.size < 20_000_000:
-                found.setdefault(name, value)
-    return found
-
-
-def _tail(value: np.ndarray[Any, Any], late: np.ndarray[Any, Any]) -> int:
-    """How many items at the end of one series are those at the start of the next."""
-    places = np.flatnonzero((value.reshape(len(value), -1)[-2000:] == late.reshape(len(late), -1)[0]).all(1))
-    for place in places:
-        length = min(len(value), 2000) - int(place)
-        if length <= len(late) and np.array_equal(value[-length:], late[:length]):
-            return length
-    return 0
 
 
 # ---------------------------------------------------------------- classes

@@ -107,14 +107,14 @@ def lattice(values: Tensor) -> float | None:
 
 def site_of_inputs(scene: Scene, examples: Examples) -> Site | None:
     """The line of the user's code that makes the inputs what the model gets."""
+    births = scene.session.data.births
     if examples.loader is None:
-        op = scene.trace.producers().get(id(examples.inputs[0])) if examples.inputs else None
-        return op.site if op is not None and op.site is not None else examples.site
+        return (births.of(examples.inputs[0]) if examples.inputs else None) or examples.site
     data, _ = base(examples.dataset)
     if isinstance(data, TensorDataset):
-        op = scene.trace.producers().get(id(data.tensors[0]))
-        if op is not None and op.site is not None:
-            return op.site
+        site = births.of(data.tensors[0])
+        if site is not None:
+            return site
         return scene.session.data.made_at(data) or examples.site
     if examples.size:
         reading = read_slowly(examples, 0, scene.session.locator)

@@ -18,13 +18,17 @@ from torch import Tensor
 
 from mlkit.debug.examples import Examples, upstream
 from mlkit.debug.probes import Measurement, probe
+from mlkit.debug.probes.data_values import site_of_inputs
 from mlkit.debug.reading import held, owners
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Locator, Site
 from mlkit.debug.trace import Op
+from mlkit.debug.variables import names_used
 
 WRAPS = frozenset(["add", "sub", "mul", "neg", "pow", "square", "sum", "cumsum"])
 UNSIGNED = (torch.uint8, torch.uint16, torch.uint32)
+MINDING = ("recall", "precision", "balanced", "f1", "auc", "auroc", "matthews", "kappa", "confusion", "pos_weight")
+"""Parts of the names of scores that a rare class counts in."""
 UFUNCS = (np.subtract, np.add, np.multiply, np.negative, np.power, np.square)
 
 
@@ -49,7 +53,8 @@ def data_wraparound(scene: Scene) -> Measurement:
             return found
     if not _looks_wrapped(examples):
         return {}
-    return _run_again(scene) or {"is_proven": False, "op": "?", "share": 0.0, "dtype": "uint8", "site": examples.site}
+    guessed = {"is_proven": False, "op": "?", "share": 0.0, "dtype": "uint8", "site": site_of_inputs(scene, examples)}
+    return _run_again(scene) or guessed
 
 
 @probe("data-written")
@@ -87,7 +92,12 @@ def data_decisions(scene: Scene) -> Measurement:
     else:
         return {}
     counts = torch.bincount(classes)
-    return {"is_hard": any(name in hard for name in names), "largest_share": float(counts.max()) / len(classes)}
+    used = names_used(scene.session.locator)
+    return {
+        "is_hard": any(name in hard for name in names),
+        "largest_share": float(counts.max()) / len(classes),
+        "minds_classes": any(word in name for name in used for word in MINDING),
+    }
 
 
 # ---------------------------------------------------------------- torch

@@ -56,11 +56,15 @@ def _first_dirty(base: Steps, changed: Steps, size: int, index: int) -> Op | Non
     """The first op whose output moves for the sample that stayed, in every way in which it may lie there."""
     for (op, before), (_, after) in zip(base, changed, strict=True):
         for one, other in zip(before, after, strict=False):
-            if one.dim() >= 2 and one.shape[0] == one.shape[1] == size:
+            if _is_square(one, size) and not any(_is_square(given, size) for given in op.inputs):
                 return None  # every sample against every other: a contrastive model
             if one.shape == other.shape and _is_dirty(one, other, size, index):
                 return op
     return None
+
+
+def _is_square(tensor: Tensor, size: int) -> bool:
+    return tensor.dim() >= 2 and tensor.shape[0] == tensor.shape[1] == size
 
 
 def _is_dirty(one: Tensor, other: Tensor, size: int, index: int) -> bool:

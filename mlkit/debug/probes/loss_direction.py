@@ -81,11 +81,18 @@ def _verdict(scene: Scene, head: Head) -> int:
         return _of_picked(scene, head)
     if head.name in _PRODUCTS and target.shape == head.prediction.shape and _is_one_hot(target):
         return _of_one_hot(scene, head)
-    if head.name in _DISTANCES and target.shape == head.prediction.shape and target.is_floating_point():
+    if head.name in _DISTANCES and target.is_floating_point() and _fits(target, head.prediction):
         return _of_distance(scene, head)
     if head.kind == "binary":
         return _of_binary(scene, head)
     return 0
+
+
+def _fits(target: Tensor, prediction: Tensor) -> bool:
+    """Whether a target has the prediction's shape, or one value for several predictions (components of a mixture)."""
+    return target.dim() == prediction.dim() and all(
+        one in (1, other) for one, other in zip(target.shape, prediction.shape, strict=True)
+    )
 
 
 def _is_one_hot(target: Tensor) -> bool:

@@ -52,19 +52,27 @@ def measure(scene: Scene) -> Measurement:
         if scene.call
         else 0
     )
+    return looked_at(scene, outputs, start)
+
+
+def looked_at(scene: Scene, outputs: list[Tensor], start: int) -> Measurement:
+    """The same for the ops of a scene from ``start`` on, after a model returned ``outputs``."""
     reached = {id(one) for one in outputs}
     wrong: list[Found] = []
     single: list[Found] = []
+    compared = 0
     with torch.no_grad():
         for op in scene.trace.ops[start:]:
             if op.error is not None or not any(id(one) in reached for one in op.inputs):
                 continue
             if op.name in ("argmax", "max") and (entry := _of_one(op)) is not None:
                 single.append(entry)
+            compared += op.name in _COMPARING
             if op.name in _COMPARING and (entry := _compared(scene, op, outputs, reached)) is not None:
                 wrong.append(entry)
             reached |= {id(one) for one in op.outputs}
-    return {name: entries[:3] for name, entries in (("wrong", wrong), ("single", single)) if entries}
+    found = {name: entries[:3] for name, entries in (("wrong", wrong), ("single", single)) if entries}
+    return {**found, "compared": compared} if compared or found else {}
 
 
 def _of_one(op: Op) -> Found | None:
@@ -100,6 +108,8 @@ def _compared(scene: Scene, op: Op, outputs: list[Tensor], reached: set[int]) ->
     if deciding is None:
         return None
     decision, scores = deciding
+    if _is_looked_up(scene, decision, guess) or _is_between(scene, scores, outputs):
+        return None
     tried: list[tuple[str, float]] = []
     for name, perfect in _perfect(scene, decision, scores, label):
         share = _share(scene, decision, scores, perfect, op, label)
@@ -134,6 +144,31 @@ def _deciding(scene: Scene, guess: Tensor, outputs: list[Tensor]) -> tuple[Op, T
             scores = next((one for one in op.inputs if one.is_floating_point()), None)
             return (op, scores) if scores is not None else None
     return None
+
+
+def _is_between(scene: Scene, scores: Tensor, outputs: list[Tensor]) -> bool:
+    """Whether scores compare outputs with each other (a distance of two embeddings): no threshold of it is known."""
+    roots: dict[int, frozenset[int]] = {id(one): frozenset([id(one)]) for one in outputs}
+    for op in scene.trace.behind([scores], stop=outputs):
+        known = {roots[id(one)] for one in op.inputs if id(one) in roots}
+        if len(known) > 1 and op.name not in ("cat", "stack", "concat", "vstack", "hstack"):
+            return True
+        for one in op.outputs:
+            roots.setdefault(id(one), frozenset().union(*known))
+    return False
+
+
+def _is_looked_up(scene: Scene, decision: Op, guess: Tensor) -> bool:
+    """Whether what was decided is a place in a table (of a neighbour's label), not a class itself."""
+    found = {id(one) for one in decision.outputs}
+    for op in scene.trace.behind([guess], stop=decision.outputs):
+        is_lookup = op.name in ("__getitem__", "gather", "take", "index_select", "embedding", "take_along_dim")
+        first = next(iter(op.inputs), None)
+        if is_lookup and first is not None and id(first) not in found and any(id(one) in found for one in op.inputs):
+            return True
+        if any(id(one) in found for one in op.inputs):
+            found |= {id(one) for one in op.outputs}
+    return False
 
 
 def _is_own_order(scene: Scene, label: Tensor) -> bool:

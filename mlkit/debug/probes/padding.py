@@ -15,7 +15,7 @@ from mlkit.debug.layers import line_of_layer, rerunnable, tolerant, weights_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.rerun import attributes_kept, batch_axes
 from mlkit.debug.scene import Scene
-from mlkit.debug.sequences import Padding, padding_of
+from mlkit.debug.sequences import Padding, padding_of, told_padding
 from mlkit.debug.trace import Call, Op, Trace, replay, tensors_in
 
 
@@ -29,6 +29,8 @@ def measure(scene: Scene) -> Measurement:
     rows = found[0]
     padding = next((pad for one in scene.inputs if (pad := padding_of(one, rows)) is not None), None)
     if padding is None or not _is_looked_up(scene, padding):
+        padding = told_padding(scene.inputs, rows)
+    if padding is None:
         return {}
     base_ops, base = _run(scene, scene.call, lambda value: value)
     for how, change, keep in _changes(padding, rows):

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from mlkit.debug.graph import leaves_of
+from mlkit.debug.graph import has_graph, leaves_of
 from mlkit.debug.probes import Measurement, probe
 from mlkit.debug.scene import Scene
 from mlkit.debug.sites import Site
 from mlkit.debug.trace import Op, tensors_in
+from mlkit.debug.variables import modules
 
 LEAVING = frozenset(("numpy", "tolist", "item", "__array__", "__float__", "__int__", "__bool__"))
 """Calls by which values leave torch; what comes back has no graph."""
@@ -77,7 +78,7 @@ def _cuts(scene: Scene, missing: dict[int, int]) -> Iterator[dict[str, object]]:
         inputs = op.inputs
         mask = value = 0
         for one in inputs:
-            if one.grad_fn is not None and id(one) not in made and id(one) not in values:  # made in an earlier segment
+            if id(one) not in made and id(one) not in values and has_graph(one):  # made in an earlier segment
                 from_before = sum(bits.get(id(leaf), 0) for leaf in leaves_of(one))
                 carried[id(one)] = values[id(one)] = from_before
             mask |= carried.get(id(one), 0)
@@ -187,6 +188,7 @@ def _unregistered(
 ) -> Iterator[dict[str, object]]:
     """Trainable leaves of the graph that no model lists and no optimiser holds, by the module that owns them."""
     held = {id(one) for o in scene.session.optimizers.live() for group in o.param_groups for one in group["params"]}
+    yield from _in_containers(scene, {number: one for number, one in leaves.items() if number not in held})
     strange = {number: one for number, one in leaves.items() if number not in known and number not in held}
     if not strange:
         return
@@ -210,6 +212,26 @@ def _unregistered(
                     yield _entry("tensor", label, mine, _maker(scene, mine[0]), strange, _use(scene, mine[0]))
     for one in [one for one in strange.values() if isinstance(one, nn.Parameter)]:
         yield _entry("parameter", "Parameter", [one], _maker(scene, one), strange, _use(scene, one))
+
+
+def _in_containers(scene: Scene, loose: dict[int, Tensor]) -> Iterator[dict[str, object]]:
+    """Layers in a plain list or dict of a module that does not list them, where the user calls another method of it."""
+    roots = {id(one): one for one in modules(scene.session.locator)}
+    called = {id(call.module) for call in scene.model_calls}
+    for root in roots.values():
+        if not loose or id(root) in called:
+            continue  # a layer within a call of its owner is met as such
+        listed = {id(one) for one in root.parameters()}
+        for part in root.modules():
+            for name, value in vars(part).items():
+                if name in ("_parameters", "_buffers", "_modules") or not isinstance(value, (list, tuple, dict)):
+                    continue
+                for one in value.values() if isinstance(value, dict) else value:
+                    own = list(one.parameters()) if isinstance(one, nn.Module) else []
+                    mine: list[Tensor] = [p for p in own if id(p) in loose]
+                    if mine and not any(id(p) in listed for p in mine):
+                        site = scene.session.modules.made_at(one)
+                        yield _entry("module", type(one).__name__, mine, site or _use(scene, mine[0]), loose, site)
 
 
 def _entry(

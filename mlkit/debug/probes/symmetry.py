@@ -23,10 +23,18 @@ def measure(scene: Scene) -> Measurement:
     leaves = {id(one) for one in leaves_of(scene.loss)}
     found = layers(scene.path, weights_of(scene))
     used = {id(one): one for layer in found for one in layer.weights if one.dim() >= 2 and id(one) in leaves}
+    tables = {id(one): one for one in _tables(scene) if id(one) in leaves and id(one) not in used}
     suspects = {number: axes for number, one in used.items() if (axes := _alike(one))}
+    # The rows of a table are told apart by who is looked up; its columns are the units.
+    suspects |= {number: [1] for number, one in tables.items() if 1 in _alike(one)}
+    used |= tables
     if not suspects:
         return {}
-    constants = [number for number in suspects if _is_constant(used[number]) and min(used[number].shape[:2]) > 3]
+    constants = [
+        number
+        for number in suspects
+        if number not in tables and _is_constant(used[number]) and min(used[number].shape[:2]) > 3
+    ]
     steps = sum(1 for _ in nudged(scene, STEPS))
     if not steps and any(float(one.detach().abs().max()) > 0 for one in used.values()):
         return {}
@@ -52,8 +60,19 @@ def measure(scene: Scene) -> Measurement:
         "remains": parts,
         "steps": steps,
         "site": filled_at(scene, first),
-        "called_at": next((layer.op.site for layer in found if any(one is first for one in layer.weights)), None),
+        "called_at": next((op.site for op in scene.path if any(one is first for one in op.inputs)), None),
     }
+
+
+def _tables(scene: Scene) -> list[Tensor]:
+    """Weights of two axes from which rows are looked up."""
+    return [
+        one
+        for op in scene.path
+        if op.name in ("embedding", "embedding_bag", "__getitem__", "index_select")
+        for one in op.inputs
+        if one.dim() == 2 and one.requires_grad and one.is_leaf
+    ]
 
 
 def _alike(weight: Tensor) -> list[int]:

@@ -131,7 +131,7 @@ def _dropped(facts: Facts, window: int) -> Iterator[Finding]:
     if lost:
         counts = [count for _, count, _ in lost]
         step, _, at = lost[0]
-        site = step.cleared_sites[at][0]
+        site = step.site or step.cleared_sites[at][0]  # the step is what comes too seldom
         often = len(lost) / len(facts.steps)
         if often > 0.8 and window > 1:
             return

@@ -46,7 +46,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         "lifts agreement "
         f"from {agreement:.0%} to {renamed:.0%}",
         severity="warning",
-        site=place(splits.get("site")),
+        site=place(splits.get("label_site"), splits.get("site")),
         evidence={
             "agreement": rounded(agreement, 3),
             "agreement after renaming": rounded(renamed, 3),

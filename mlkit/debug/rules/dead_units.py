@@ -49,7 +49,8 @@ def check(facts: Facts) -> Iterator[Finding]:
         falls = symptom_of(facts) in ("falls", "too-good", "explodes")
         if isinstance(late, float) and late >= MOST and (late == 1.0 or not falls):
             severity: Severity = "info" if falls else "warning"
-            yield _finding(told, late, f"after {told['step']} steps", severity=severity)
+            # Something that made steps too large may be behind it: that is told first.
+            yield _finding(told, late, f"after {told['step']} steps", severity=severity, confidence=0.8)
             return
     if first.get("on_logits"):
         site = first.get("site")
@@ -65,7 +66,9 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _finding(told: Mapping[str, object], share: float, when: str, *, severity: Severity) -> Finding:
+def _finding(
+    told: Mapping[str, object], share: float, when: str, *, severity: Severity, confidence: float | None = None
+) -> Finding:
     site, bias = told.get("site"), told.get("bias")
     by_bias = told.get("by_bias")
     because = f", because its bias is about {bias:.3g}" if by_bias and isinstance(bias, float) else ""
@@ -84,6 +87,6 @@ def _finding(told: Mapping[str, object], share: float, when: str, *, severity: S
         "are, and what "
         "comes before them learns nothing",
         fix="bias 0 and weights by kaiming_normal_; a smaller learning rate if one step killed them; LeakyReLU or GELU",
-        confidence=0.97 if share == 1.0 else 0.85,
+        confidence=confidence or (0.97 if share == 1.0 else 0.85),
         explains=("model.ignores-input", "model.vanishing-gradient", "step.learning-rate-too-low", "step.graph-cut"),
     )

@@ -90,7 +90,7 @@ def check(facts: Facts) -> Iterator[Finding]:
 def too_high(facts: Facts, first: float) -> tuple[float, curves.Trials] | None:
     """The largest factor below one with which the loop learns while it does not without, next to its trial."""
     found = []
-    for factor in (0.1, 0.01, 0.001):
+    for factor in curves.FACTORS:
         told = curves.trial(facts, f"lr*{factor:g}")
         if told is None or not math.isfinite(told.with_it):
             continue

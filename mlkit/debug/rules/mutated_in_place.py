@@ -19,7 +19,7 @@ def check(facts: Facts) -> Iterator[Finding]:
 
     Proof: what the data set holds differs before and after an item is read a second time; the line that changes it
     is found by reading the item line by line. For batches cut by hand: an in-place op writes into a view of the
-    whole set.
+    whole set, or the user's arrays before and after a step differ in the rows that the model was fed.
 
     Buggy::
 
@@ -52,6 +52,20 @@ def check(facts: Facts) -> Iterator[Finding]:
         )
         return
     written = facts.probe("train/data-written")
+    if "name" in written:
+        yield Finding(
+            "data.mutated-in-place",
+            f"taking a batch changes the stored data (`{written['name']}`): the model is fed what it left there",
+            severity="error",
+            site=place(written.get("site")),
+            evidence={"stored items changed by one batch, and fed": int(str(written["changed"]))},
+            mechanism="an in-place change of a view → the data are changed for good → the damage grows with every "
+            "epoch",
+            fix="item = data[index].clone()   # or .copy(): change a copy",
+            confidence=0.97,
+            explains=("data.normalised-twice", "data.augmentation-lost", "step.learning-rate-too-low"),
+        )
+        return
     if written:
         yield Finding(
             "data.mutated-in-place",

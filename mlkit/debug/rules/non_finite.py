@@ -51,7 +51,7 @@ MODERATE = 1e4
 """Inputs up to here did not grow step by step: then the op itself is at fault."""
 
 
-@rule("numeric.non-finite-loss", "numeric.non-finite-gradient", "numeric.half-precision-range")
+@rule("numeric.non-finite-loss", "numeric.non-finite-gradient", "numeric.half-precision-range", "data.non-finite")
 def check(facts: Facts) -> Iterator[Finding]:
     """A number became NaN or infinite: the op that made it first, in the forward pass or in a gradient.
 
@@ -112,12 +112,15 @@ def _located(facts: Facts, found: Mapping[str, Any]) -> Finding:
     name = _ALIASES.get(found["op"], found["op"])
     is_gradient = found["direction"] == "backward"
     low, high = found["input_min"], found["input_max"]
+    is_data = bool(found.get("is_data")) and not is_gradient
     has_grown = low is not None and max(abs(low), abs(high)) > MODERATE and not found["is_half"]
     is_half = found["is_half"] or found["from_half"]
     why, fix = BORDERS.get(name, ("its result is not finite", "keep its arguments away from where it is not finite"))
     if is_half:
         code = "numeric.half-precision-range"
         fix = "x.float() before this op   # or a larger epsilon: bfloat16 rounds at 0.4 %, float16 ends at 65504"
+    elif is_data:
+        code = "data.non-finite"
     else:
         code = "numeric.non-finite-gradient" if is_gradient else "numeric.non-finite-loss"
     what = "the gradient of" if is_gradient else ""
@@ -132,6 +135,8 @@ def _located(facts: Facts, found: Mapping[str, Any]) -> Finding:
     if step is not None:
         evidence["first non-finite loss before step"] = step
     half = "; half precision holds no such value" if is_half else ""
+    if is_data:
+        why += ", while the data are prepared"
     return Finding(
         code,
         f"{what} {found['op']}{where} is not finite, the first of all numbers: {why}{half}".strip(),

@@ -74,6 +74,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             fix="leave it out: a masked mean, key_padding_mask, pack_padded_sequence, or the last valid step: "
             "out[torch.arange(len(out)), lengths - 1]",
             confidence=0.96,
-            explains=("loss.padding-counted",) if not told["per_step"] else (),
+            explains=("loss.padding-counted", "model.ignores-input")
+            if not told["per_step"]
+            else ("model.ignores-input",),
         )
         return

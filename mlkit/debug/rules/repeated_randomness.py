@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mlkit.debug.facts import Facts
 from mlkit.debug.findings import Finding
@@ -18,8 +18,10 @@ def check(facts: Facts) -> Iterator[Finding]:
     a fresh copy in every epoch: all of them draw the same "random" augmentations. Or reading an item seeds the
     global generators, so that everything after it repeats, dropout included.
 
-    Proof: items vary with the state of the data set's own generator and not with the global seed, and there are worker
-    processes that each take a copy; or the global state after reading an item does not depend on the state before.
+    Proof: two worker processes, played in forks with seeds of their own, read the same random items (of a stream: the
+    same items at all). Or: items vary with the state of the data set's own generator and not with the global seed, and
+    there are worker processes that each take a copy; or the global state after reading an item does not depend on the
+    state before.
 
     Buggy::
 
@@ -59,6 +61,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             fix="draw from torch's generator (torch.rand, torch.randint), which workers seed apart",
             confidence=0.95,
         )
+    else:
+        yield from _of_played_workers(facts)
     names = reading.get("seeds_anew")
     if isinstance(names, list) and names:
         yield Finding(
@@ -72,3 +76,37 @@ def check(facts: Facts) -> Iterator[Finding]:
             fix="seed once at the start of the program, or draw from a local generator",
             confidence=0.85,
         )
+
+
+def _of_played_workers(facts: Facts) -> Iterator[Finding]:
+    """Two workers, each with the seed that torch would give it, read the same."""
+    played = facts.probe("train/data-workers")
+    workers = played.get("workers")
+    if not played.get("varies") or not isinstance(workers, int):
+        return
+    if not (played["same"] and workers > 1) and not (
+        played["again"] and not played["persistent"] and not _is_plain(played)
+    ):
+        return
+    what = "every worker" if played["same"] and workers > 1 else "every epoch"
+    yield Finding(
+        "data.repeated-randomness",
+        f"{what} reads the same {'items' if played['is_stream'] else 'random numbers'}",
+        severity="error",
+        site=place(played.get("site")),
+        evidence={
+            "workers": workers,
+            "two workers read the same": bool(played["same"]),
+            "with another seed the same again": bool(played["again"]),
+        },
+        mechanism="each worker copies the data set with the state of its generator → all copies draw the same → far "
+        "fewer different examples than it seems",
+        fix="seed in the worker: rng = np.random.default_rng(torch.initial_seed()) at the start of __iter__ "
+        "(a stream of stored items is shared out by get_worker_info().id)",
+        confidence=0.95,
+    )
+
+
+def _is_plain(played: Mapping[str, object]) -> bool:
+    """Whether a stream may well give the same items in every epoch: nothing random is meant to be in it."""
+    return bool(played["is_stream"])

@@ -71,5 +71,8 @@ def check(facts: Facts) -> Iterator[Finding]:
             "model.init-too-large",
             "step.learning-rate-too-high",
             "model.dead-units",
+            "numeric.non-finite-gradient",
+            "numeric.non-finite-loss",
+            "numeric.exploding-gradient",
         ),
     )

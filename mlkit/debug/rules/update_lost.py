@@ -45,6 +45,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     Seen in: huggingface/accelerate#2665; jxmnop (a TrainCheck case).
     """
     yield from _copies(facts)
+    yield from _functional(facts)
     yield from _strangers(facts)
     yield from _never_stepped(facts)
     if facts.lost_updates is not None and not facts.rolls and len(facts.losses) >= 5:
@@ -81,6 +82,30 @@ def _copies(facts: Facts) -> Iterator[Finding]:
                     continue
                 yield _copied(model, other, len(looks), looks[0].site, linked=linked)
                 return
+
+
+def _functional(facts: Facts) -> Iterator[Finding]:
+    """One module, called with weights that are trained (`functional_call`), and evaluated with its own."""
+    held = {key for one in facts.optimizers.values() if one.steps for key in one.holds}
+    for model in facts.models.values():
+        calls = [one for one in facts.calls if one.model_key == model.key and one.step > 0]
+        trained = {one.weights for one in calls if one.led_to_backward} & held
+        looks = [one for one in calls if not one.led_to_backward and not one.grad_enabled]
+        others = {one.weights for one in looks}
+        if not trained or not looks or model.has_moved or others & held or None in others:
+            continue
+        yield Finding(
+            "step.update-lost",
+            f"the {model.kind} is evaluated with its own weights, and others are trained in their place",
+            site=looks[0].site,
+            evidence={"evaluations with untrained weights": len(looks), "parameters": len(model.parameters)},
+            mechanism="functional_call trains a dictionary of copies → the module keeps what it was made with → its "
+            "evaluation never changes",
+            fix="evaluate with functional_call(model, weights, (x,)), or weights = dict(model.named_parameters())",
+            confidence=0.95,
+            explains=EXPLAINS,
+        )
+        return
 
 
 def _is_loaded(facts: Facts, keys: set[int]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlkit.debug.probes.layout import torn_axes
-from tests.debug.live import found, source
+from tests.debug.live import STEPS, found, source
 
 
 class _Model(nn.Module):
@@ -105,3 +105,26 @@ def test_a_reshape_that_tears_axes_is_told_from_splits_and_merges(
     before: tuple[int, ...], after: tuple[int, ...], expected: str | None
 ) -> None:
     assert torn_axes(before, after) == expected
+
+
+class Cloud(nn.Module):
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis, self.each, self.out = axis, nn.Linear(3, 16), nn.Linear(16, 4)
+
+    def forward(self, points: Tensor) -> Tensor:
+        return self.out(torch.relu(self.each(points)).amax(self.axis))
+
+
+@pytest.mark.parametrize(("axis", "expected"), [(0, 1), (1, 0)])
+def test_a_maximum_over_the_batch_where_batch_and_points_are_as_many(axis: int, expected: int) -> None:
+    def program() -> None:
+        model = Cloud(axis)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(STEPS):
+            loss = nn.functional.cross_entropy(model(torch.randn(16, 16, 3)), torch.randint(4, (16,)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    assert len(found(program, "shape.samples-mixed", "independence", "heads")) == expected

@@ -62,3 +62,31 @@ def test_padding_taken_for_content(kind: str, line: str) -> None:
 @pytest.mark.parametrize("kind", ["masked mean", "packed", "valid"])
 def test_healthy(kind: str) -> None:
     assert not found(lambda: train(kind), CODE, "padding")
+
+
+class Visits(nn.Module):
+    def __init__(self, *, masked: bool) -> None:
+        super().__init__()
+        self.masked = masked
+        self.each, self.out = nn.Linear(5, 12), nn.Linear(12, 3)
+
+    def forward(self, values: Tensor, keep: Tensor) -> Tensor:
+        weight = (keep if self.masked else torch.ones_like(keep)).unsqueeze(-1).float()
+        return self.out((torch.relu(self.each(values)) * weight).sum(1) / weight.sum(1))
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_measured_values_whose_lengths_are_told_by_a_mask(masked: bool) -> None:
+    def program() -> None:
+        model = Visits(masked=masked)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(STEPS):
+            lengths = torch.randint(2, 9, (16,))
+            values = pad_sequence([torch.randn(int(one), 5) for one in lengths], batch_first=True)
+            keep = torch.arange(values.shape[1]) < lengths[:, None]
+            loss = nn.functional.cross_entropy(model(values, keep), torch.randint(3, (16,)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    assert [one.code for one in found(program, CODE, "padding", "heads")] == ([] if masked else [CODE])

@@ -52,3 +52,20 @@ def test_zeros_without_a_module() -> None:
 @pytest.mark.parametrize("which", ["none", "head"])
 def test_weights_that_training_parts_are_healthy(which: str) -> None:
     assert not found(lambda: train(which), CODE, "symmetry")
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_factors_that_are_looked_up(constant: bool) -> None:
+    def program() -> None:
+        users, films = nn.Embedding(30, 6), nn.Embedding(20, 6)
+        for table in (users, films):
+            nn.init.constant_(table.weight, 0.1) if constant else nn.init.normal_(table.weight, std=0.1)
+        optimizer = torch.optim.SGD([users.weight, films.weight], lr=0.1)
+        for _ in range(STEPS):
+            u, f = torch.randint(30, (64,)), torch.randint(20, (64,))
+            loss = ((users(u) * films(f)).sum(1) - torch.randn(64)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    assert bool(found(program, CODE, "symmetry", "heads")) is constant

@@ -79,3 +79,31 @@ def test_held_teachers_and_inputs_are_quiet() -> None:
     assert not found(held, CODE, "reach")
     assert not found(lambda: train(Teacher()), CODE, "reach")
     assert not found(lambda: train(Collocation()), CODE, "reach")
+
+
+class Chain(nn.Module):
+    def __init__(self, *, listed: bool) -> None:
+        super().__init__()
+        parts = [nn.Linear(8, 8) for _ in range(2)]
+        self.parts = nn.ModuleList(parts) if listed else parts
+        self.head = nn.Linear(8, 3)
+
+    def scores(self, x: Tensor) -> Tensor:
+        for part in self.parts:
+            x = torch.relu(part(x))
+        return self.head(x)
+
+
+def test_layers_of_a_model_whose_forward_is_never_called() -> None:
+    def program(*, listed: bool) -> None:
+        model = Chain(listed=listed)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(STEPS):
+            x, y = batch()
+            loss = F.cross_entropy(model.scores(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    assert len(found(lambda: program(listed=False), CODE, "reach")) == 1
+    assert found(lambda: program(listed=True), CODE, "reach") == []

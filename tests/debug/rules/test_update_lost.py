@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -81,3 +82,22 @@ def test_a_new_tensor_that_nobody_uses() -> None:
     [finding] = found(lambda: by_hand(in_place=False), CODE)
     assert source(finding) == "_ = weight - 0.1 * weight.grad"
     assert not found(lambda: by_hand(in_place=True), CODE)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_weights_of_a_functional_call_and_those_of_the_module(own: bool) -> None:
+    def program() -> None:
+        net = nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3))
+        weights = {name: one.detach().clone().requires_grad_() for name, one in net.named_parameters()}
+        optimizer = torch.optim.SGD(list(weights.values()), lr=0.1)
+        for _ in range(STEPS):
+            x, y = batch()
+            loss = F.cross_entropy(torch.func.functional_call(net, weights, (x,)), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                net(x) if own else torch.func.functional_call(net, weights, (x,))
+
+    findings = found(program, CODE, "reach")
+    assert [one.code for one in findings] == ([CODE] if own else [])

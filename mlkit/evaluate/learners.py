@@ -1,0 +1,156 @@
+"""Learners: from training rows and a seed to a function that predicts; ours trains a model with `mlkit.engine.fit`.
+
+Not here: which rows a learner gets (`mlkit.evaluate.partition`) and what becomes of its predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mlkit.data.adapt import as_batches
+from mlkit.engine.evaluation import evaluation_mode
+from mlkit.engine.fit import fit
+from mlkit.engine.optimizers import OptimizerName, make_optimizer
+from mlkit.engine.schedules import ScheduleName
+from mlkit.engine.step import forward
+from mlkit.evaluate.outputs import Predictions
+from mlkit.evaluate.partition import Rows
+from mlkit.runtime import rng
+from mlkit.runtime.device import resolve_device
+from mlkit.runtime.keys import derive_seed
+
+Inputs = Any
+"""What the user gives as inputs: a tensor, an array, or a tuple of them; first axis = rows."""
+Predict = Callable[[Inputs], Predictions]
+
+
+class Job(NamedTuple):
+    """One training run.
+
+    Args:
+        rows: the training rows it sees, ascending.
+        seed: of everything else: initial weights, order, dropout.
+    """
+
+    rows: Rows
+    seed: int
+
+
+class Learner(Protocol):
+    """Trains on ``x`` and ``y`` and returns ``predict(x) -> (m, outputs)``; equal arguments, equal predictions."""
+
+    def __call__(self, x: Inputs, y: Predictions, seed: int, /) -> Predict:
+        """Train once."""
+
+
+@runtime_checkable
+class TrainsMany(Protocol):
+    """A learner that can carry out all training runs together."""
+
+    def fit_many(self, x: Inputs, y: Predictions, jobs: Sequence[Job]) -> Sequence[Predict]:
+        """One function that predicts for each job, in the order of the jobs."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A learner that trains a model with `mlkit.engine.fit`.
+
+    Args:
+        make_model: ``make_model(seed) -> module``, fresh weights. Torch's generator is seeded before it is called, so
+            that it may also ignore the seed.
+        max_epochs: passes over the rows it is given. Half the rows are half the steps an epoch.
+        max_steps: optimiser steps; give this instead where halves and full data are to be trained for equally long.
+        batch_size: examples in a batch.
+        optimizer: see `make_optimizer`.
+        lr: learning rate.
+        weight_decay: see `make_optimizer`.
+        momentum: of SGD.
+        schedule: name of a schedule; see `fit`.
+        device: where to train.
+
+    >>> learner = Trained(lambda seed: nn.Linear(2, 2), max_epochs=1)
+    >>> x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
+    >>> learner(x, (x[:, 0] > 0).long(), 7)(x).shape
+    torch.Size([20, 2])
+    """
+
+    make_model: Callable[[int], nn.Module]
+    max_epochs: int | None = 10
+    max_steps: int | None = None
+    batch_size: int = 32
+    optimizer: OptimizerName = "adam"
+    lr: float = 3e-4
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    schedule: ScheduleName | None = None
+    device: str = "cpu"
+
+    def __call__(self, x: Inputs, y: Predictions, seed: int, /) -> Predict:
+        """Train a model on the rows; the process-wide random streams are left as they are found."""
+        with rng.preserved():
+            rng.seed_everything(derive_seed(seed, "weights"))
+            model = self.make_model(seed)
+        optimizer = make_optimizer(
+            model, name=self.optimizer, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
+        )
+        fit(
+            model,
+            (x, y),
+            optimizer=optimizer,
+            schedule=self.schedule,
+            max_epochs=self.max_epochs,
+            max_steps=self.max_steps,
+            batch_size=self.batch_size,
+            metrics=[],
+            seed=seed,
+            device=self.device,
+        )
+        return Predictor(model, resolve_device(self.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """Predicts with a trained model in evaluation mode, in batches.
+
+    Args:
+        model: trained.
+        device: where it is.
+        batch_size: rows at once.
+    """
+
+    model: nn.Module
+    device: torch.device
+    batch_size: int = 512
+
+    def __call__(self, x: Inputs, /) -> Tensor:
+        rows = len(x[0] if isinstance(x, tuple) else x)
+        # Targets that nobody reads: what batches are made of is a pair.
+        batches = as_batches(
+            (x, torch.zeros(rows)), batch_size=self.batch_size, shuffle=False, seed=0, device=self.device, augment=None
+        )
+        with evaluation_mode(self.model):
+            return torch.cat([forward(self.model, batch).float().cpu() for batch in batches.epoch(0)])
+
+
+def take(x: Inputs, rows: Rows) -> Inputs:
+    """The rows of a tensor, an array, a list, or a tuple of them."""
+    if isinstance(x, tuple):
+        return tuple(take(part, rows) for part in x)
+    if isinstance(x, Tensor):
+        return x[torch.from_numpy(rows).to(x.device)]
+    return np.asarray(x)[rows]
+
+
+def carry_out(learner: Learner, x: Inputs, y: Predictions, jobs: Sequence[Job]) -> Iterator[Predict]:
+    """All training runs, in the order of ``jobs``: together where the learner can, else each when it is asked for."""
+    if isinstance(learner, TrainsMany):
+        yield from learner.fit_many(x, y, jobs)
+    else:
+        for job in jobs:
+            yield learner(take(x, job.rows), take(y, job.rows), job.seed)
