@@ -179,7 +179,7 @@ def _numbers(text: str) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="beginnings of file names; all without")
-    parser.add_argument("--split", choices=("rules", "held-out"))
+    parser.add_argument("--split", choices=("rules", "held-out", "fresh"))
     parser.add_argument("--codes", default="", help="only programs whose bug has one of these codes (or families)")
     parser.add_argument("--seeds", type=_numbers, default=[0, 1, 2], help="comma between (default 0,1,2)")
     parser.add_argument("--jobs", type=int, default=1)
@@ -212,7 +212,7 @@ def main() -> None:
             print(show(one), flush=True)
     figures = {
         name: table([one for one in runs if name in ("all", one.program.split)])
-        for name in ("all", "rules", "held-out")
+        for name in ("all", "rules", "held-out", "fresh")
     }
     print(json.dumps(figures, indent=1))
     if not options.names and not wanted and not options.split and not options.only:

@@ -17,7 +17,7 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.debug.corpus import PROGRAMS, read
+from tests.debug.corpus import PROGRAMS, read  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 WIDTH = 96

@@ -1,7 +1,7 @@
 """Hyper-parameter search: from wide ranges to the few configurations that are level at the top, and why.
 
-Not here: training (`mlkit.engine`), nor settings from files (`mlkit.config`). Names are resolved when first used; Optuna
-is needed only for Bayesian optimisation, for `CoarseToFineSampler` and for its dashboard.
+Not here: training (`mlkit.engine`), nor settings from files (`mlkit.config`). Names are resolved when first used;
+Optuna, an extra, is needed only for Bayesian optimisation.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ if TYPE_CHECKING:
     from mlkit.search.driver import coarse_to_fine, run
     from mlkit.search.finals import Comparison, bias_corrected, compare
     from mlkit.search.halving import Fidelity
-    from mlkit.search.hyperopt import from_hyperopt
     from mlkit.search.kernel import Kernel
     from mlkit.search.methods import CoarseToFine
     from mlkit.search.objective import Serial
-    from mlkit.search.optuna_study import to_optuna
     from mlkit.search.result import SearchResult
-    from mlkit.search.sampler import CoarseToFineSampler
     from mlkit.search.scoring import Satisficing, WeightedMean, pareto
     from mlkit.search.space import Space
     from mlkit.search.text import interval, parse
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 _WHERE = {
     "Choice": "dimensions",
     "CoarseToFine": "methods",
-    "CoarseToFineSampler": "sampler",
     "Comparison": "finals",
     "Executor": "trials",
     "Fidelity": "halving",
@@ -51,21 +47,18 @@ _WHERE = {
     "coarse_to_fine": "driver",
     "compare": "finals",
     "fixed": "dimensions",
-    "from_hyperopt": "hyperopt",
     "integer": "dimensions",
     "interval": "text",
     "log": "dimensions",
     "pareto": "scoring",
     "parse": "text",
     "run": "driver",
-    "to_optuna": "optuna_study",
     "uniform": "dimensions",
 }
 
 __all__ = [
     "Choice",
     "CoarseToFine",
-    "CoarseToFineSampler",
     "Comparison",
     "Executor",
     "Fidelity",
@@ -87,14 +80,12 @@ __all__ = [
     "coarse_to_fine",
     "compare",
     "fixed",
-    "from_hyperopt",
     "integer",
     "interval",
     "log",
     "pareto",
     "parse",
     "run",
-    "to_optuna",
     "uniform",
 ]
 

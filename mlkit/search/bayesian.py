@@ -42,14 +42,14 @@ class Bayesian:
         number = budget if self.number is None else min(self.number, budget)
         return [budget // number + (index < budget % number) for index in range(number)]
 
-    def widen(self, space: Space, ranked: Sequence[Trial], *, round: int, last: bool) -> list[Edge]:
+    def widen(self, space: Space, ranked: Sequence[Trial], *, round_number: int, last: bool) -> list[Edge]:
         """Edges are told, not widened: the samplers scatter after a range has grown."""
-        return edges(space, ranked, round=round - 1, grow=False) if last else []
+        return edges(space, ranked, round_number=round_number - 1, grow=False) if last else []
 
-    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round: int) -> list[Params]:
+    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round_number: int) -> list[Params]:
         """What the sampler asks for."""
         optuna = optional_import("optuna", extra="search", purpose="Bayesian optimisation")
-        seed = derive_seed(self.seed, "bayesian", round) % 2**32
+        seed = derive_seed(self.seed, "bayesian", round_number) % 2**32
         with quiet(optuna):
             sampler = (
                 optuna.samplers.GPSampler(seed=seed) if self.model == "gp" else optuna.samplers.TPESampler(seed=seed)
@@ -120,7 +120,7 @@ def dimension_of_distribution(distribution: BaseDistribution) -> Dimension:
             return Integer(d.low, d.high - (d.high - d.low) % d.step, log=d.log, multiple=d.step, grow=False)
         return Choice(tuple(range(d.low, d.high + 1, d.step)), ordered=True)
     if d.step is not None:
-        count = int(round((d.high - d.low) / d.step)) + 1
+        count = round((d.high - d.low) / d.step) + 1
         return Choice(tuple(d.low + index * d.step for index in range(count)), ordered=True)
     return Log(d.low, d.high, grow=False) if d.log else Uniform(d.low, d.high, grow=False)
 

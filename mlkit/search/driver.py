@@ -1,7 +1,7 @@
 """`run` and `coarse_to_fine`: a search from its space to its result, round by round, kept in a ledger.
 
-Not here: how configurations are chosen (`mlkit.search.methods`), stopped (`mlkit.search.halving`) or compared at the end
-(`mlkit.search.finals`).
+Not here: how configurations are chosen (`mlkit.search.methods`), stopped (`mlkit.search.halving`) or compared at the
+end (`mlkit.search.finals`).
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def run(
     finalists: int = 5,
     seeds: int = 3,
     folder: Path | str | None = None,
+    time_limit: float | None = None,
     on_round: Callable[[Round], object] | None = None,
 ) -> SearchResult:
     """Search the hyper-parameters of ``objective``.
@@ -112,6 +113,7 @@ def run(
         finalists: how many of the best are run again with other seeds, if the objective takes ``seed``; 1 for none.
         seeds: how many other seeds.
         folder: where the ledger stands; the same call goes on where the one before was killed.
+        time_limit: seconds after which no new round begins; what has begun is finished, and the finalists are compared.
         on_round: called after every round.
 
     Raises:
@@ -135,7 +137,7 @@ def run(
     }
     search = _Search(executor, chosen, whole, Ledger(folder, header), way, levels, seed)
     begin = time.perf_counter()
-    search.rounds(budget, on_round)
+    search.rounds(budget, on_round, until=math.inf if time_limit is None else begin + time_limit)
     comparison = search.finals(finalists, seeds)
     return search.result(comparison, time.perf_counter() - begin)
 
@@ -164,10 +166,13 @@ class _Search:
         self.edges: list[Edge] = []
         self.notes: list[str] = []
 
-    def rounds(self, budget: int, on_round: Callable[[Round], object] | None) -> None:
+    def rounds(self, budget: int, on_round: Callable[[Round], object] | None, *, until: float = math.inf) -> None:
         """Choose, train and look at the edges, until the budget is spent or nothing is left to try."""
         plan = self.method.rounds(budget)
         for number, count in enumerate(plan):
+            if number and time.perf_counter() > until and self.ledger.round(number) is None:
+                self.notes.append(f"time is over after {number} of {len(plan)} rounds")
+                break
             if number:
                 self._look_at_edges(number, last=False)
             params = self._propose(number, count)
@@ -232,7 +237,7 @@ class _Search:
         return by_merit(self.trials, self.sign)
 
     def _look_at_edges(self, number: int, *, last: bool) -> None:
-        found = self.method.widen(self.space, self._ranked(), round=number, last=last)
+        found = self.method.widen(self.space, self._ranked(), round_number=number, last=last)
         self.ages += 1
         self.space, self.ages = after_growth(self.space, found, self.ages)
         if last:
@@ -246,9 +251,9 @@ class _Search:
         if line is None:
             if isinstance(self.method, CoarseToFine):
                 ages = np.maximum(self.ages - 1, 0)
-                found = self.method.propose_aged(self.space, self._ranked(), count, round=number, ages=ages)
+                found = self.method.propose_aged(self.space, self._ranked(), count, round_number=number, ages=ages)
             else:
-                found = self.method.propose(self.space, self._ranked(), count, round=number)
+                found = self.method.propose(self.space, self._ranked(), count, round_number=number)
             line = self.ledger.add_round(number, found, self.space.to_dict(), len(self.trials))
         params: list[Params] = line["params"]
         return params
@@ -270,13 +275,13 @@ class _Search:
 
     def _do(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Outcomes in the order of the jobs: from the ledger where it has them, from the executor else."""
-        known = {(job.trial, job.seed): self.ledger.outcome(job) for job in jobs}
+        known: dict[tuple[int, int], Outcome | None] = {(job.trial, job.seed): self.ledger.outcome(job) for job in jobs}
         missing = [job for job in jobs if known[job.trial, job.seed] is None]
         first_failures: list[str] = [] if not self.trials and len(missing) == len(jobs) else ["-"]
-        for outcome in self.executor(missing) if missing else ():
-            self.ledger.add(outcome)
-            known[outcome.job.trial, outcome.job.seed] = outcome
-            first_failures.append(outcome.reason or "")
+        for done in self.executor(missing) if missing else ():
+            self.ledger.add(done)
+            known[done.job.trial, done.job.seed] = done
+            first_failures.append(done.reason or "")
             _stop_at_a_bug(first_failures, len(jobs))
         return [outcome for job in jobs if (outcome := known[job.trial, job.seed]) is not None]
 

@@ -59,17 +59,17 @@ class Edge:
         }
 
 
-def edges(space: Space, ranked: Sequence[Trial], *, round: int, grow: bool = True) -> list[Edge]:
+def edges(space: Space, ranked: Sequence[Trial], *, round_number: int, grow: bool = True) -> list[Edge]:
     """The edges at which the best trials sit, and what the ranges become.
 
-    An edge counts when at least half of the elite, weighted by rank, lies in the outer tenth of the range, or more where
-    a range of few whole numbers has its ends there by chance. It does not grow towards where half of the trials, two or
-    more, failed.
+    An edge counts when at least half of the elite, weighted by rank, lies in the outer tenth of the range; or more
+    where a range of few whole numbers has its ends there by chance. It does not grow towards where half of the trials,
+    two or more, failed.
 
     Args:
         space: in effect.
         ranked: all trials, best first.
-        round: the round that has ended.
+        round_number: the round that has ended.
         grow: False to look only.
     """
     feasible = [trial for trial in ranked if trial.feasible]
@@ -94,11 +94,11 @@ def edges(space: Space, ranked: Sequence[Trial], *, round: int, grow: bool = Tru
             near = (everywhere if side == "high" else 1 - everywhere) > 1 - 2 * MARGIN
             fails = int(is_lost[near].sum())
             beyond_failed = fails >= 2 and 2 * fails >= int(near.sum())
-            found.append(_edge(round, name, side, dimension, grow=grow, beyond_failed=beyond_failed))
+            found.append(_edge(round_number, name, side, dimension, grow=grow, beyond_failed=beyond_failed))
     return found
 
 
-def _edge(round: int, name: str, side: Side, dimension: Dimension, *, grow: bool, beyond_failed: bool) -> Edge:
+def _edge(round_number: int, name: str, side: Side, dimension: Dimension, *, grow: bool, beyond_failed: bool) -> Edge:
     below, above = (GROWTH, 0.0) if side == "low" else (0.0, GROWTH)
     after = dimension.grown(below, above)
     why = None
@@ -108,7 +108,7 @@ def _edge(round: int, name: str, side: Side, dimension: Dimension, *, grow: bool
         why = "not widened, since half of the trials failed there"
     elif not grow:
         why = f"widen it to {after} next time"
-    return Edge(round, name, side, dimension, dimension if why else after, why)
+    return Edge(round_number, name, side, dimension, dimension if why else after, why)
 
 
 def widened(space: Space, found: Sequence[Edge]) -> Space:

@@ -85,7 +85,7 @@ def compare(
     return Comparison(kept, tuple(ties), _corrected(table, sign), noise, dict(failed or {}))
 
 
-def _noise(table: np.ndarray) -> float:  # type: ignore[type-arg]
+def _noise(table: np.ndarray) -> float:
     trials, seeds = table.shape
     if trials < 2 or seeds < 2:
         return float(table.std(ddof=1)) if seeds > 1 else math.nan
@@ -103,7 +103,7 @@ def _bound(shape: tuple[int, ...], noise: float) -> float:
     return float(t.ppf(level, (trials - 1) * (seeds - 1))) * noise * math.sqrt(2 / seeds)
 
 
-def _corrected(table: np.ndarray, sign: float) -> Estimate:  # type: ignore[type-arg]
+def _corrected(table: np.ndarray, sign: float) -> Estimate:
     trials, seeds = table.shape if table.ndim == 2 else (0, 0)
     if not trials or seeds < 2:
         return Estimate(sign * float(table.mean()) if trials else math.nan, method="none: fewer than two seeds")
@@ -114,7 +114,7 @@ def _corrected(table: np.ndarray, sign: float) -> Estimate:  # type: ignore[type
 
 
 def bias_corrected(
-    table: np.ndarray,  # type: ignore[type-arg]
+    table: np.ndarray,
     *,
     direction: str = "max",
     resamples: int = 1000,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def halve(
         if number < len(rungs) - 1:
             going = _going_on(going, rung, settings=settings, sign=sign, rng=rng, first=number == 0)
     everyone = [*before, *trials]
-    correlations = tuple(rung_correlation(everyone, a, b)[0] for a, b in zip(rungs, rungs[1:], strict=False))
+    correlations = tuple(rung_correlation(everyone, a, b)[0] for a, b in pairwise(rungs))
     return Halving(tuple(rungs), tuple(counts), correlations, spent, restarting)
 
 
@@ -181,8 +182,8 @@ def _going_on(
     return [trial for trial in going if trial.number in keep]
 
 
-def _mean_ranks(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _mean_ranks(values: np.ndarray) -> np.ndarray:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
-    ranks: np.ndarray = ((ends - counts + ends - 1) / 2)[inverse]  # type: ignore[type-arg]
+    ranks: np.ndarray = ((ends - counts + ends - 1) / 2)[inverse]
     return ranks

@@ -132,7 +132,7 @@ def _divergences(points: Array, cells: Sequence[int]) -> Array:
 def _frequencies(column: Array, count: int) -> Array:
     """Each trial's share in each value, with a tenth spread over all so that no value is impossible."""
     index = np.minimum((column * count).astype(int), count - 1)
-    return 0.9 * np.eye(count)[index] + 0.1 / count
+    return np.asarray(0.9 * np.eye(count)[index] + 0.1 / count, dtype=np.float64)
 
 
 def _smooth(column: Array) -> Array:

@@ -30,10 +30,10 @@ class Method(Protocol):
     def rounds(self, budget: int) -> list[int]:
         """How many trials each round has."""
 
-    def widen(self, space: Space, ranked: Sequence[Trial], *, round: int, last: bool) -> list[Edge]:
+    def widen(self, space: Space, ranked: Sequence[Trial], *, round_number: int, last: bool) -> list[Edge]:
         """Edges seen before ``round``; those that are widened count from then on."""
 
-    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round: int) -> list[Params]:
+    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round_number: int) -> list[Params]:
         """At most ``count`` configurations that were not tried; ``ranked`` are all trials so far, best first."""
 
 
@@ -67,14 +67,14 @@ class CoarseToFine:
         begin = min(max(4, round(budget * max(self.first, 1 / number))), budget - 1)
         return [begin, *_parts(budget - begin, number - 1)]
 
-    def widen(self, space: Space, ranked: Sequence[Trial], *, round: int, last: bool) -> list[Edge]:
+    def widen(self, space: Space, ranked: Sequence[Trial], *, round_number: int, last: bool) -> list[Edge]:
         """Edges at which the best trials sit; ranges grow where they may and there are rounds left."""
-        return edges(space, ranked, round=round - 1, grow=self.grow and not last)
+        return edges(space, ranked, round_number=round_number - 1, grow=self.grow and not last)
 
-    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round: int) -> list[Params]:
+    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round_number: int) -> list[Params]:
         """Halton points in the first round, then children of the elite."""
-        ages = np.full(len(space.names), max(round - 1, 0))
-        return self.propose_aged(space, ranked, count, round=round, ages=ages)
+        ages = np.full(len(space.names), max(round_number - 1, 0))
+        return self.propose_aged(space, ranked, count, round_number=round_number, ages=ages)
 
     def propose_aged(
         self,
@@ -82,7 +82,7 @@ class CoarseToFine:
         ranked: Sequence[Trial],
         count: int,
         *,
-        round: int,
+        round_number: int,
         ages: npt.NDArray[np.int64],
         pending: Sequence[Params] = (),
         stream: str = "",
@@ -93,17 +93,17 @@ class CoarseToFine:
             space: in effect.
             ranked: finished trials, best first.
             count: how many are wanted.
-            round: 0 for the coarse one.
+            round_number: 0 for the coarse one.
             ages: rounds of narrowing, for each hyper-parameter.
             pending: configurations that are running.
             stream: tells apart several calls for one round.
         """
         feasible = [trial for trial in ranked if trial.feasible]
-        known = seen(ranked) | {key for key in seen(Trial(0, 0, params) for params in pending)}
-        coarse = _halton_stream(space, self.seed, round, stream)
-        if round == 0 or len(feasible) < 2:
+        known = seen(ranked) | seen(Trial(0, 0, params) for params in pending)
+        coarse = _halton_stream(space, self.seed, round_number, stream)
+        if round_number == 0 or len(feasible) < 2:
             return _or_what_is_left(space, new_ones(space, coarse, count, known), count, known)
-        rng = np.random.default_rng(derive_seed(self.seed, "children", round, stream))
+        rng = np.random.default_rng(derive_seed(self.seed, "children", round_number, stream))
         parents = np.clip(space.points([trial.params for trial in feasible[: elite_size(len(feasible))]]), 0.0, 1.0)
         young = children(space, parents, kernel=self.kernel, ages=ages, rng=rng, fresh=coarse)
         found = new_ones(space, young, count * self.candidates, known)
@@ -125,18 +125,18 @@ class Spread:
         """One."""
         return [budget]
 
-    def widen(self, space: Space, ranked: Sequence[Trial], *, round: int, last: bool) -> list[Edge]:
+    def widen(self, space: Space, ranked: Sequence[Trial], *, round_number: int, last: bool) -> list[Edge]:
         """Edges are told, not widened."""
-        return edges(space, ranked, round=round - 1, grow=False)
+        return edges(space, ranked, round_number=round_number - 1, grow=False)
 
-    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round: int) -> list[Params]:
+    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round_number: int) -> list[Params]:
         """Points that were not tried."""
         known = seen(ranked)
         if self.random:
-            rng = np.random.default_rng(derive_seed(self.seed, "random", round))
+            rng = np.random.default_rng(derive_seed(self.seed, "random", round_number))
             points = iter(lambda: rng.random(len(space.names)), None)
         else:
-            points = _halton_stream(space, self.seed, round, "")
+            points = _halton_stream(space, self.seed, round_number, "")
         return _or_what_is_left(space, new_ones(space, points, count, known), count, known)
 
 
@@ -151,11 +151,11 @@ class Grid:
         """One."""
         return [budget]
 
-    def widen(self, space: Space, ranked: Sequence[Trial], *, round: int, last: bool) -> list[Edge]:
+    def widen(self, space: Space, ranked: Sequence[Trial], *, round_number: int, last: bool) -> list[Edge]:
         """Edges are told, not widened."""
-        return edges(space, ranked, round=round - 1, grow=False)
+        return edges(space, ranked, round_number=round_number - 1, grow=False)
 
-    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round: int) -> list[Params]:
+    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round_number: int) -> list[Params]:
         """The grid, as fine as ``count`` allows."""
         grids = _levels(space, count)
         total = int(np.prod([len(grid) for grid in grids]))
@@ -175,11 +175,11 @@ class Manual:
         """One, of all of them."""
         return [len(self.configurations)]
 
-    def widen(self, space: Space, ranked: Sequence[Trial], *, round: int, last: bool) -> list[Edge]:
+    def widen(self, space: Space, ranked: Sequence[Trial], *, round_number: int, last: bool) -> list[Edge]:
         """None: nothing was searched."""
         return []
 
-    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round: int) -> list[Params]:
+    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round_number: int) -> list[Params]:
         """The list."""
         return [{name: configuration[name] for name in space.names} for configuration in self.configurations][:count]
 
@@ -200,16 +200,16 @@ class Box:
         """Equal parts."""
         return _parts(budget, min(self.number, budget))
 
-    def widen(self, space: Space, ranked: Sequence[Trial], *, round: int, last: bool) -> list[Edge]:
+    def widen(self, space: Space, ranked: Sequence[Trial], *, round_number: int, last: bool) -> list[Edge]:
         """Edges are told, not widened."""
-        return edges(space, ranked, round=round - 1, grow=False)
+        return edges(space, ranked, round_number=round_number - 1, grow=False)
 
-    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round: int) -> list[Params]:
+    def propose(self, space: Space, ranked: Sequence[Trial], count: int, *, round_number: int) -> list[Params]:
         """Draws from the box that the best quarter spans."""
-        rng = np.random.default_rng(derive_seed(self.seed, "box", round))
+        rng = np.random.default_rng(derive_seed(self.seed, "box", round_number))
         feasible = [trial for trial in ranked if trial.feasible]
         low, high = np.zeros(len(space.names)), np.ones(len(space.names))
-        if round and feasible:
+        if round_number and feasible:
             best = np.clip(space.points([trial.params for trial in feasible[: max(4, len(feasible) // 4)]]), 0.0, 1.0)
             margin = 0.05
             low = np.where(space.ordered, np.clip(best.min(axis=0) - margin, 0, 1), 0.0)
@@ -228,9 +228,9 @@ def after_growth(
     return grown, np.where(same, ages, 0)
 
 
-def _halton_stream(space: Space, seed: int, round: int, stream: str) -> Iterator[Array]:
+def _halton_stream(space: Space, seed: int, round_number: int, stream: str) -> Iterator[Array]:
     """Points of one Halton sequence, a different one for every round; the first round's is the search's own."""
-    own = derive_seed(seed, "halton", round, stream)
+    own = derive_seed(seed, "halton", round_number, stream)
     first = 0
     while True:
         yield from halton(64, len(space.names), seed=own, first=first)

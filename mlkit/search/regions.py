@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mlkit.search.dimensions import Fixed, Value, has_range, is_ordered
 from mlkit.search.space import Space
@@ -54,7 +55,7 @@ def infeasible_regions(space: Space, trials: Sequence[Trial]) -> tuple[Region, .
     a hundred (Fisher's exact test, Bonferroni over all splits that were looked at).
     """
     total_failed = sum(trial.reason is not None for trial in trials)
-    if not 0 < total_failed:
+    if not total_failed > 0:
         return ()
     splits = [(where, inside) for where, inside in _splits(space, trials) if inside and len(inside) < len(trials)]
     best: dict[str, tuple[float, Region]] = {}
@@ -142,7 +143,7 @@ def _splits(space: Space, trials: Sequence[Trial]) -> Iterator[tuple[tuple[str, 
     for name, dimension in space.dimensions.items():
         values = sorted({trial.params[name] for trial in trials}, key=dimension.unit)
         if has_range(dimension) or is_ordered(dimension):
-            for low, high in zip(values, values[1:], strict=False):
+            for low, high in pairwise(values):
                 inside = [t for t in trials if dimension.unit(t.params[name]) > dimension.unit(low)]
                 outside = [t for t in trials if dimension.unit(t.params[name]) <= dimension.unit(low)]
                 yield (name, f"{name} >= {_short(high)}"), inside

@@ -205,7 +205,8 @@ class SearchResult:
             return []
         return [
             *_table(rows, left=4),
-            f"good values: of the {self.plausible[0].count} trials level with the best; importance: over the first round",
+            f"good values: of the {self.plausible[0].count} trials level with the best; "
+            "importance: over the first round",
         ]
 
     def _rounds(self) -> list[str]:

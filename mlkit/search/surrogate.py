@@ -94,7 +94,7 @@ class Surrogate:
         count = len(self._ranks)
         covariance = self._kernel(self._squares, log_scales)
         covariance[np.diag_indices(count)] += math.exp(log_noise)
-        factor = np.linalg.cholesky(covariance)
+        factor: Array = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
         whitened = _solve_lower(factor, self._ranks)
         fit = 0.5 * count * math.log(max(float(whitened @ whitened) / count, 1e-9))
         # Wide priors: a factor of e² for squared inverse lengths, of e^1.5 for the noise.

@@ -52,8 +52,8 @@ class Outcome:
 class Executor(Protocol):
     """Does jobs, in this process or elsewhere.
 
-    It is given a rung's jobs together, so that it can train them at once. The outcomes may come in any order, one a job,
-    whatever happens to it; the order in which they come is the order in the ledger.
+    It is given a rung's jobs together, so that it can train them at once. The outcomes may come in any order, one a
+    job, whatever happens to it; the order in which they come is the order in the ledger.
     """
 
     @property

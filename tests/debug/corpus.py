@@ -6,7 +6,8 @@ A file under ``programs/`` opens with a docstring and header lines, then is an o
     # codes: step.gradients-not-cleared      findings that name the bug, comma between equals; `none` for healthy ones
     # also: loss.broadcast                   for doubles: the second bug's codes
     # needs: lightning                       packages without which it is left out
-    # split: rules | held-out                rules were written with the first half in view, measured on the second
+    # split: rules | held-out | fresh        rules were written with the first half in view, measured on the second;
+                                             the third was written without a look at the rules
 
 Markers at the end of a line, or on a line of their own:
 
@@ -115,8 +116,8 @@ def programs(*, split: str | None = None) -> list[Program]:
 def check(path: Path) -> list[str]:
     """What is wrong with a file of the corpus, for those who write one: `python -m tests.debug.corpus FILE…`."""
     program, wrong = read(path), []
-    if program.split not in ("rules", "held-out"):
-        wrong.append("split is `rules` or `held-out`")
+    if program.split not in ("rules", "held-out", "fresh"):
+        wrong.append("split is `rules`, `held-out` or `fresh`")
     if program.is_buggy and not program.lines:
         wrong.append("no line is marked")
     for healthy in (False, True):

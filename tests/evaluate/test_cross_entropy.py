@@ -6,7 +6,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 import mlkit.evaluate as ev
 from mlkit.evaluate import cross_entropy
-from mlkit.evaluate.cross_entropy import gap, gap_of_two, moves_of
+from mlkit.evaluate.cross_entropy import gap, gap_of_two, log_sum_exp, moves_of
 from tests.evaluate.worlds import assert_close, histogram, smoothed_terms
 
 
@@ -90,15 +90,16 @@ def test_noise_bias_and_variance_sum_to_the_loss() -> None:
     assert cross_entropy.entropy(soft) + bias + gap(logs) == pytest.approx(loss, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("models", "plug_in", "jackknifed"), [(2, 0.111, 0.222), (4, 0.169, 0.228), (8, 0.199, 0.229), (16, 0.214, 0.230)]
-)
-def test_few_models_with_normal_logits(models: int, plug_in: float, jackknifed: float) -> None:
+@pytest.mark.parametrize(("models", "off"), [(2, 0.08), (4, 0.02), (8, 0.01), (16, 0.01)])
+def test_few_models_with_normal_logits(models: int, off: float) -> None:
+    """The plug-in is too small by about 1 / K; what is reported is off by so much of the truth at most."""
     rng = np.random.default_rng(models)
+    # The main prediction of very many models is even: the variance is the mean of log-sum-exp, less that of zeros.
+    truth = log_sum_exp(rng.normal(size=(2_000_000, 3))).mean() - np.log(3)
     table = rng.normal(size=(models, 40_000, 3))
-    assert gap(table).mean() == pytest.approx(plug_in, abs=0.002)
+    assert gap(table).mean() == pytest.approx(truth * (1 - 1 / models), rel=0.08)
     corrected = cross_entropy.model_terms(table, np.zeros(40_000, dtype=np.int64), soft=None, noise=None)
-    assert corrected.variance.mean() == pytest.approx(jackknifed, abs=0.003)
+    assert corrected.variance.mean() == pytest.approx(truth, rel=off)
 
 
 def test_moves_have_the_variance_as_half_their_square() -> None:

@@ -112,7 +112,7 @@ def search(
         seeds=settings.seeds,
         folder=place / "ledger",
         on_round=on_round,
-        **({} if settings.time is None else {"time_limit": parse_duration(settings.time)}),
+        time_limit=None if settings.time is None else parse_duration(settings.time),
     )
     found = Searched(place, config, space, result, executor.epochs, executor.backends)
     about = {

@@ -90,7 +90,8 @@ def test_dropout_of_an_lstm_is_between_its_layers() -> None:
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.Dropout2d(0.1), nn.AlphaDropout(), nn.RReLU(), nn.GRU(2, 2, 2, dropout=0.1), nn.RNN(2, 2, 2, dropout=0.1)]
+    "layer",
+    [nn.Dropout2d(0.1), nn.AlphaDropout(), nn.RReLU(), nn.GRU(2, 2, 2, dropout=0.1), nn.RNN(2, 2, 2, dropout=0.1)],
 )
 def test_randomness_that_cannot_be_keyed_is_refused_and_nothing_is_changed(layer: nn.Module) -> None:
     model = nn.Sequential(nn.Dropout(0.5), layer)

@@ -95,7 +95,10 @@ def test_a_diverging_member_changes_no_bit_of_its_neighbours(name: str, optimize
     make, shape = ARCHITECTURES[name]
     models, data = [make(k) for k in range(4)], batches(12, shape)
     sane = settings(4, name=optimizer)
-    wild = [OptimizerSettings(name=one.name, lr=1e6 if k == 1 else one.lr, weight_decay=one.weight_decay * (k != 1)) for k, one in enumerate(sane)]
+    wild = [
+        OptimizerSettings(name=one.name, lr=1e6 if k == 1 else one.lr, weight_decay=one.weight_decay * (k != 1))
+        for k, one in enumerate(sane)
+    ]
     populations = [Population(models, ones, keys=range(4)) for ones in (sane, wild)]
     for population in populations:
         population.use(kernel)

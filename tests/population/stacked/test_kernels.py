@@ -66,12 +66,16 @@ def test_only_what_is_right_and_keeps_members_apart_is_taken() -> None:
     assert set(choice.seconds) == {"plain", "fast"}
 
 
-@pytest.mark.parametrize("make", [conv_net, lambda k: lenet(3, image_size=8, seed=k), lambda k: lstm(2, 3, hidden=4, seed=k)])
+@pytest.mark.parametrize(
+    "make", [conv_net, lambda k: lenet(3, image_size=8, seed=k), lambda k: lstm(2, 3, hidden=4, seed=k)]
+)
 @pytest.mark.parametrize("shared", [True, False])
 def test_no_way_of_ours_lets_a_nan_through(make: Callable[[int], nn.Module], shared: bool) -> None:
     models = [make(k) for k in range(3)]
     stack = Stack.of(models, keys=range(3))
-    given = torch.randn(*(() if shared else (3,)), 4, *((1, 6, 6) if isinstance(models[0], nn.Sequential) else (1, 8, 8)))
+    given = torch.randn(
+        *(() if shared else (3,)), 4, *((1, 6, 6) if isinstance(models[0], nn.Sequential) else (1, 8, 8))
+    )
     if hasattr(models[0], "encoder"):
         given = torch.randn(*(() if shared else (3,)), 4, 5, 2)
     seen: list[tuple[StackedLayer, Tensor, bool]] = []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -21,10 +22,7 @@ SIZE, STEPS = 4, 40
 
 def models(size: int = SIZE) -> list[nn.Module]:
     torch.manual_seed(0)
-    return [
-        nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Tanh(), nn.Linear(4, 2)).double()
-        for k in range(size)
-    ]
+    return [nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Tanh(), nn.Linear(4, 2)).double() for k in range(size)]
 
 
 def variants(name: str, kind: str) -> list[OptimizerSettings]:
@@ -53,18 +51,16 @@ def factor(k: int, step: int) -> float:
 @pytest.mark.parametrize("large", [0, 10**9], ids=["rows", "direction"])
 @pytest.mark.parametrize("kind", ["same", "rates", "all"])
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
-def test_members_equal_torchs_own_optimisers(
-    name: str, kind: str, large: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_members_equal_torchs_own_optimisers(name: str, kind: str, large: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decay, schedules and clipping of their own; a member that stops keeps what it has."""
     monkeypatch.setattr(optimizers, "LARGE", large)
     alone, ones = models(), variants(name, kind)
     stack = Stack.of(alone, keys=range(SIZE))
     optimizer = StackedOptimizer(stack, ones)
     torchs = [
-        make_optimizer(m, name=o.name, lr=o.lr, weight_decay=o.weight_decay, betas=o.betas, eps=o.eps, momentum=o.momentum, nesterov=o.nesterov)
-        for m, o in zip(alone, ones, strict=True)
-    ]  # fmt: skip
+        make_optimizer(model, **{entry.name: getattr(one, entry.name) for entry in fields(one)})
+        for model, one in zip(alone, ones, strict=True)
+    ]
     limits = torch.tensor([1.0, 3.0, math.inf, 0.1])
     active = torch.ones(SIZE, dtype=torch.bool)
     for step in range(STEPS):
@@ -88,7 +84,9 @@ def test_members_equal_torchs_own_optimisers(
         for parameter_name, parameter in model.named_parameters():
             for key, value in torchs[k].state[parameter].items():
                 if value.ndim or active[k]:
-                    torch.testing.assert_close(state[parameter_name][key], value, rtol=1e-11, atol=1e-12, check_dtype=False)
+                    torch.testing.assert_close(
+                        state[parameter_name][key], value, rtol=1e-11, atol=1e-12, check_dtype=False
+                    )
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])

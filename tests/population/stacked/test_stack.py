@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tests.population.stacked.zoo import ARCHITECTURES, difference
 
 from mlkit.models import mlp
 from mlkit.models.blocks import Scale
@@ -16,6 +15,7 @@ from mlkit.population.stacked.convert import register_stacked
 from mlkit.population.stacked.errors import CannotStackError
 from mlkit.population.stacked.layers import StackedLinear
 from mlkit.population.stacked.stack import Stack
+from tests.population.stacked.zoo import ARCHITECTURES, difference
 
 
 def linears(size: int, **settings: Any) -> list[nn.Module]:

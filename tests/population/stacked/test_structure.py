@@ -44,7 +44,11 @@ def times(factor: float) -> Callable[[Tensor], Tensor]:
         (lambda: Own(act=torch.relu), lambda: Own(act=torch.tanh), "act"),
         (lambda: Own(act=times(1.0)), lambda: Own(act=times(2.0)), "act"),
         (lambda: Own(act=lambda x: x + 1), lambda: Own(act=lambda x: x + 2), "act"),
-        (lambda: Own(act=functools.partial(torch.mul, other=2)), lambda: Own(act=functools.partial(torch.mul, other=3)), "act"),
+        (
+            lambda: Own(act=functools.partial(torch.mul, other=2)),
+            lambda: Own(act=functools.partial(torch.mul, other=3)),
+            "act",
+        ),
         (lambda: Own(table=torch.arange(3)), lambda: Own(table=torch.arange(3) + 1), "table"),
         (lambda: Own(options={"a": 1}), lambda: Own(options={"a": 2}), "options"),
         (lambda: mlp(4, 2, activation="relu"), lambda: mlp(4, 2, activation="tanh"), "hidden.0.activation: the class"),
