@@ -24,10 +24,10 @@ from mlkit.debug.sites import Site
 from mlkit.debug.variables import tree_of
 
 ITEMS = 8
-SECONDS = 1.0
+SECONDS = 2.0  # a bound for a process whose memory takes long to fork, not what reading takes
 
 
-@probe("data-workers", seconds=4.0)
+@probe("data-workers", seconds=8.0)
 def data_workers(scene: Scene) -> Measurement:
     """``same``: two workers give the same items; ``again``: one does so with another seed, as in the next epoch."""
     examples = scene.session.data.training
