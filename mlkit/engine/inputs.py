@@ -49,7 +49,8 @@ def named_batches(
     training_batches = as_batches(data, batch_size=batch_size, shuffle=True, seed=seed, device=device, augment=augment)
     judged: dict[str, Batches] = {"train": _unchanged(training_batches, seed=seed, device=device)}
     if val is not None:
-        judged["val"] = as_batches(val, batch_size=batch_size, shuffle=False, seed=seed, device=device)
+        held_out = as_batches(val, batch_size=batch_size, shuffle=False, seed=seed, device=device)
+        judged["val"] = _unchanged(held_out, seed=seed, device=device)
     return training_batches, judged, infer_task(training_batches)
 
 

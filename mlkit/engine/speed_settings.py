@@ -14,7 +14,7 @@ from typing import Any, cast, get_args
 import torch
 from torch import nn
 
-from mlkit.engine.optimizers import match_layout
+from mlkit.engine.optimizers import match_layout, spare_gradient_copies
 from mlkit.errors import CheckpointError
 from mlkit.runtime.allocator import hand_back, keep_freed_memory
 from mlkit.runtime.precision import Precision
@@ -110,8 +110,11 @@ def prepare_model(
     for parameter in kernels:
         parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     _follow(kernels, optimizer)
+    end = spare_gradient_copies(optimizer, kernels) if optimizer is not None else None
 
     def restore() -> None:
+        if end is not None:
+            end()
         for parameter, stride in zip(kernels, before, strict=True):
             if parameter.stride() != stride:
                 old = torch.empty_strided(parameter.shape, stride, dtype=parameter.dtype, device=parameter.device)

@@ -78,11 +78,11 @@ class Trial:
         self._batch = _copied(work.batch)  # a model may change its inputs in place
         self._device = work.batch.targets.device
         self._model, self._loss_fn = _copied_parts(work)
-        prepare_model(self._model, speed)
+        self._optimizer = work.make_optimizer(self._model)
+        prepare_model(self._model, speed, optimizer=self._optimizer)
         self._forward = forward_of(self._model, speed)
         self._precision = partial(autocast, speed.precision, self._device)
         self._loss_of = supervised(self._loss_fn, self._precision)
-        self._optimizer = work.make_optimizer(self._model)
 
     def first_steps(self, steps: int = 2) -> FirstSteps:
         """Make the first steps, each from its own seed, without dropout; the time of the last one is noted."""

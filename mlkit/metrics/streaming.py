@@ -102,8 +102,8 @@ class Ratio:
             return 0.0, 0.0, 0
         ratio, count = parts / wholes, int(counted)
         # The sum of squared residuals of a part from its whole's share; rounding can make it negative.
-        residual = parts2 - 2 * ratio * product + ratio**2 * wholes2
-        return ratio, (0.0 if residual < 0 else residual) * count / max(count - 1, 1) / wholes**2, count
+        residual = parts2 - 2 * ratio * product + ratio * ratio * wholes2
+        return ratio, (0.0 if residual < 0 else residual) * count / max(count - 1, 1) / wholes / wholes, count
 
     def state(self) -> Mapping[str, Tensor]:
         return self.sums.state()

@@ -108,7 +108,7 @@ def is_judged_alone(model: nn.Module, device: torch.device) -> bool:
     """Whether members of this kind are judged faster one by one.
 
     Without gradients, on a CPU, PyTorch's own recurrent and convolution kernels are faster than any that take several
-    members: 8 LSTMs of 32 units over 20 steps took 6 times as long as a stack, 8 LeNets 1.6 times (one thread).
+    members: as a stack, 8 LSTMs of 32 units over 20 steps took 6 times as long, 8 LeNets 1.6 times (one thread).
     """
     kinds = (nn.RNNBase, nn.modules.conv._ConvNd)
     return device.type == "cpu" and any(isinstance(module, kinds) for module in model.modules())

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlkit.engine.optimizers import make_optimizer, match_layout, parameter_groups
+from mlkit.engine.optimizers import make_optimizer, match_layout, parameter_groups, spare_gradient_copies
 from mlkit.errors import ConfigError, ModelError
 
 
@@ -185,6 +185,41 @@ def test_a_state_of_another_memory_layout_is_put_right(name: Any) -> None:
     kept = [value for value in resumed.state[turned.weight].values() if value.ndim == 4]
     assert kept
     assert all(value.stride() == turned.weight.stride() for value in kept)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_a_step_on_channels_last_weights_copies_no_gradient_and_is_the_same(name: Any) -> None:
+    def steps(*, spare: bool) -> tuple[nn.Conv2d, dict[str, Any], set[str]]:
+        layer = nn.Conv2d(4, 8, 3)
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.copy_(torch.linspace(-1, 1, parameter.numel()).view_as(parameter))
+        layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+        optimizer = make_optimizer(layer, name=name, lr=0.1)
+        end = spare_gradient_copies(optimizer, [layer.weight]) if spare else None
+        for number in range(4):
+            optimizer.zero_grad(set_to_none=number == 2)
+            layer(torch.full((2, 4, 5, 5), 1.0 + number)).square().sum().backward()
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiled:
+                optimizer.step()
+            assert layer.weight.grad is not None
+            assert layer.weight.grad.shape == layer.weight.shape
+        calls = {event.name for event in profiled.events()}
+        if end is not None:
+            end()
+        assert len(optimizer._optimizer_step_pre_hooks) == 0
+        return layer, optimizer.state_dict()["state"], calls
+
+    (plain, state, _), (spared, same, calls) = steps(spare=False), steps(spare=True)
+    assert torch.equal(plain.weight, spared.weight)
+    assert all(torch.equal(a, b) for a, b in zip(_tensors(state), _tensors(same), strict=True))
+    assert [value.shape for value in _tensors(state)] == [value.shape for value in _tensors(same)]
+    if name != "sgd":
+        assert "aten::clone" not in calls
+
+
+def _tensors(state: dict[str, Any]) -> list[torch.Tensor]:
+    return [value for one in state.values() for value in one.values() if isinstance(value, torch.Tensor)]
 
 
 def test_nothing_to_train_is_a_model_error() -> None:

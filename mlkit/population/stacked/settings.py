@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
-
-from mlkit.engine.optimizers import OptimizerName, make_optimizer
+from mlkit.engine.optimizers import OptimizerName, check_optimizer_settings
 from mlkit.errors import ConfigError
 
 
@@ -44,9 +42,8 @@ def check_settings(settings: Sequence[OptimizerSettings]) -> None:
         ConfigError: with the first member that does not go with the others.
     """
     for one in settings:
-        make_optimizer(
-            nn.Linear(1, 1),
-            name=one.name,
+        check_optimizer_settings(
+            one.name,
             lr=one.lr,
             weight_decay=one.weight_decay,
             betas=one.betas,
