@@ -147,7 +147,9 @@ def test_every_public_name_exists(name: str) -> None:
     assert getattr(mlkit, name) is not None
 
 
-@pytest.mark.parametrize("room", ["data", "engine", "metrics", "models", "population", "evaluate", "search", "report", "tracking", "config"])
+@pytest.mark.parametrize(
+    "room", ["data", "engine", "metrics", "models", "population", "evaluate", "search", "report", "tracking", "config"]
+)
 def test_every_public_name_of_a_room_exists(room: str) -> None:
     module = __import__(f"mlkit.{room}", fromlist=["x"])
     for name in module.__all__:
