@@ -21,7 +21,11 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 PROGRAMS = Path(__file__).parent / "programs"
-PEERS = ("torch", "torchvision", "lightning", "skorch", "fastai", "pytorch-ignite", "accelerate", "hydra-core")
+PEERS = ("torch", "torchvision", "lightning", "skorch", "fastai", "pytorch-ignite", "accelerate", "hydra-core") + (
+    "chorus-torch",
+    "modelbatch",
+    "torchmb",
+)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

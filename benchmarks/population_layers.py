@@ -1,8 +1,9 @@
-"""Time a training step of K models as a stack, by vmap, and one after the other, for small networks of four kinds.
+"""Time a training step of K models: as a stack, by vmap, by other libraries, and one after the other.
 
-A step is forward, backward and Adam with a learning rate of its own for each member; all see the same batch. The loop
-runs the members' own modules one after the other, each with torch's fused Adam. All on one thread, taking turns, so
-that what disturbs a round disturbs all; the ratio is taken round by round.
+A step is forward, backward and Adam with a learning rate of its own for each member (torchmb: one for all); all see the
+same batch. The loop runs the members' own modules one after the other, each with torch's fused Adam. All on one thread,
+taking turns, so that what disturbs a round disturbs all; the ratio is taken round by round. A library that is not
+installed is left out; one that cannot take the model is told with its reason.
 
 Goals on a CPU: a small MLP at K = 32 at least 5 times as fast as the loop, an MLP 784-128 about 2 times. Convolutions
 are expected near 1.
@@ -16,15 +17,18 @@ import argparse
 import copy
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from harness import ratio, save, show, spread, summary
+from population_peers import installed
 from torch import Tensor, nn
 
 from mlkit.engine.optimizers import make_optimizer
 from mlkit.metrics.losses import CrossEntropy
-from mlkit.models import lenet, lstm, mlp, resnet20
+from mlkit.models import lenet, lstm, resnet20
 from mlkit.population.stacked.errors import CannotStackError
 from mlkit.population.stacked.kernels import choose_kernels
 from mlkit.population.stacked.losses import member_losses
@@ -36,7 +40,7 @@ from mlkit.runtime.allocator import keep_freed_memory
 
 BATCH = 32
 CLASSES = 10
-SIZES = (1, 8, 32, 128)
+SIZES = (1, 8, 32, 128, 512)
 LOSS = CrossEntropy(CLASSES)
 GOALS = {("mlp 20-64-64", 32): 5.0, ("mlp 784-128", 32): 2.0}
 
@@ -48,16 +52,29 @@ class Case(NamedTuple):
     shape: tuple[int, ...]
 
 
+def dense(*widths: int) -> Callable[[int], nn.Module]:
+    """A network of plain layers, which every library here can take."""
+
+    def make(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        layers = [layer for pair in pairwise((*widths, CLASSES)) for layer in (nn.Linear(*pair), nn.ReLU())]
+        return nn.Sequential(*layers[:-1])
+
+    return make
+
+
 CASES: dict[str, Case] = {
-    "mlp 20-64-64": Case(lambda seed: mlp(20, CLASSES, hidden=(64, 64), seed=seed), (20,)),
-    "mlp 784-128": Case(lambda seed: mlp(784, CLASSES, hidden=(128,), seed=seed), (784,)),
+    "mlp 20-64-64": Case(dense(20, 64, 64), (20,)),
+    "mlp 784-128": Case(dense(784, 128), (784,)),
     "lenet 28x28": Case(lambda seed: lenet(CLASSES, seed=seed), (1, 28, 28)),
     "resnet20 8x8": Case(lambda seed: resnet20(CLASSES, in_channels=1, seed=seed), (1, 8, 8)),
     "lstm h=8 T=10": Case(lambda seed: lstm(8, CLASSES, hidden=8, seed=seed), (10, 8)),
     "lstm h=32 T=20": Case(lambda seed: lstm(8, CLASSES, hidden=32, seed=seed), (20, 8)),
+    "lstm h=128 T=20": Case(lambda seed: lstm(8, CLASSES, hidden=128, seed=seed), (20, 8)),
 }
 
 Step = Callable[[], None]
+WAYS = ("stack", "vmap", *installed())
 
 
 def learning_rates(size: int) -> list[float]:
@@ -107,7 +124,15 @@ def steps_of(case: Case, size: int, device: str) -> tuple[dict[str, Step], dict[
         steps["vmap"] = stacked(vmapped, x, y)
     except CannotStackError:
         pass
-    return steps, {"kernels": sorted(set(kernels.values()))}
+    refused = {}
+    for name, make in installed().items():
+        try:
+            peer = make(models, learning_rates(size))
+            peer.step(x, y)
+            steps[name] = partial(peer.step, x, y)
+        except Exception as error:  # whatever the library says; it is told
+            refused[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+    return steps, {"kernels": sorted(set(kernels.values())), "refused": refused}
 
 
 def measure(steps: dict[str, Step], *, seconds: float, device: str) -> dict[str, list[float]]:
@@ -164,13 +189,13 @@ def main() -> None:
             }
             if not arguments.dry:
                 save("population_layers", f"{arguments.device}: {model}, K={size}", figures)
-            vmap = spread(speed_ups["vmap"]) if "vmap" in speed_ups else "refused"
             per_step = figures["milliseconds"]
             middle = [f"{per_step[name]['median']:.2f}" for name in ("loop", "stack")]
-            rows.append([model, str(size), *middle, spread(speed_ups["stack"]), vmap, ", ".join(notes["kernels"])])
+            others = [spread(speed_ups[name]) if name in speed_ups else "refused" for name in WAYS]
+            rows.append([model, str(size), *middle, *others])
             print("  ".join(rows[-1]), flush=True)
-    head = ["model", "K", "loop ms", "stack ms", "stack, times as fast", "vmap, times as fast", "kernels"]
-    show("a training step (median [quartiles])", head, rows)
+    head = ["model", "K", "loop ms", "stack ms", *WAYS]
+    show("a training step: times as fast as the loop (median [quartiles])", head, rows)
 
 
 if __name__ == "__main__":
