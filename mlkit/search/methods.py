@@ -5,6 +5,7 @@ Not here: running them (`mlkit.search.driver`), nor Bayesian optimisation by Opt
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -134,7 +135,7 @@ class Spread:
         known = seen(ranked)
         if self.random:
             rng = np.random.default_rng(derive_seed(self.seed, "random", round_number))
-            points = iter(lambda: rng.random(len(space.names)), None)
+            points = (rng.random(len(space.names)) for _ in itertools.count())
         else:
             points = _halton_stream(space, self.seed, round_number, "")
         return _or_what_is_left(space, new_ones(space, points, count, known), count, known)
@@ -214,7 +215,7 @@ class Box:
             margin = 0.05
             low = np.where(space.ordered, np.clip(best.min(axis=0) - margin, 0, 1), 0.0)
             high = np.where(space.ordered, np.clip(best.max(axis=0) + margin, 0, 1), 1.0)
-        draws = iter(lambda: low + (high - low) * rng.random(len(space.names)), None)
+        draws = (low + (high - low) * rng.random(len(space.names)) for _ in itertools.count())
         known = seen(ranked)
         return _or_what_is_left(space, new_ones(space, draws, count, known), count, known)
 
