@@ -21,7 +21,15 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 PROGRAMS = Path(__file__).parent / "programs"
-PEERS = ("torch", "torchvision", "lightning", "skorch", "fastai", "pytorch-ignite", "accelerate", "hydra-core") + (
+PEERS = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "skorch",
+    "fastai",
+    "pytorch-ignite",
+    "accelerate",
+    "hydra-core",
     "chorus-torch",
     "modelbatch",
     "torchmb",
