@@ -135,7 +135,7 @@ class Spread:
         known = seen(ranked)
         if self.random:
             rng = np.random.default_rng(derive_seed(self.seed, "random", round_number))
-            points = (rng.random(len(space.names)) for _ in itertools.count())
+            points: Iterator[Array] = (rng.random(len(space.names)) for _ in itertools.count())
         else:
             points = _halton_stream(space, self.seed, round_number, "")
         return _or_what_is_left(space, new_ones(space, points, count, known), count, known)
