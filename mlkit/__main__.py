@@ -13,6 +13,7 @@ from mlkit.errors import did_you_mean
 
 COMMANDS = {
     "train": ("mlkit.config.command", "train a model from settings"),
+    "debug": ("mlkit.config.debugging.command", "tell why a model does not fit one batch, and what cures it"),
     "evaluate": ("mlkit.config.evaluating.command", "tell where the error of a run comes from"),
     "search": ("mlkit.config.searching.command", "search the settings of a run"),
     "watch": ("mlkit.debug.command", "run any PyTorch program and find what is wrong with its training"),

@@ -67,6 +67,7 @@ def prove(
     seed: int = 0,
     seconds: float = 60.0,
     clip_norm: float | None = None,
+    more: Sequence[Change] = (),
 ) -> CauseReport:
     """Overfit one batch; where that fails, try one change at a time and tell the smallest that cures.
 
@@ -86,6 +87,7 @@ def prove(
         seed: of dropout and of the choice of examples.
         seconds: for the trials; those that it does not last for are told as not tried.
         clip_norm: likewise.
+        more: changes of yours; each comes before those of the same size.
 
     Returns:
         The report; ``report.cure`` is None where the batch is fitted anyway, or nothing cures.
@@ -111,7 +113,7 @@ def prove(
     setup = prepared(model, batch, loss_fn, optimizer, seed=seed, clip_norm=clip_norm)
     stick = stick_of(setup)
     findings = _rules(setup)
-    changes = _proven_first(changes_for(setup, stick), findings)
+    changes = _proven_first(sorted([*more, *changes_for(setup, stick)], key=lambda one: one.size), findings)
     a_step = report.course.seconds / max(len(report.course.losses), 1)
     length = int(min(steps, max(_FEWEST_STEPS, seconds / (len(changes) + 2 * REPLICATES) / max(a_step, 1e-6))))
     lab = _Lab(setup, stick, length, seed, until=begin + seconds)

@@ -5,8 +5,10 @@ The first question to ask of a program that does not train. Not here: why not (`
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -19,12 +21,13 @@ from mlkit.debug.overfit.course import Course, Setup, copied_batch, tensors_of, 
 from mlkit.debug.overfit.heights import heights
 from mlkit.debug.overfit.report import OverfitReport
 from mlkit.debug.overfit.verdict import Verdict, name_course
-from mlkit.debug.overfit.yardstick import FITTED, Yardstick, yardstick_for
+from mlkit.debug.overfit.yardstick import FITTED, Yardstick, matching, yardstick_for
 from mlkit.engine.optimizers import make_optimizer
 from mlkit.engine.step import LossFunction, forward
 from mlkit.errors import ConfigError, ModelError
 from mlkit.metrics.losses import loss_for
 from mlkit.runtime import rng
+from mlkit.task import Task
 
 STEPS = 300
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
@@ -114,7 +117,7 @@ def prepared(
         ConfigError: the optimiser is not one of this model's parameters.
     """
     taken, task = batch_of(batch, seed=seed)
-    loss = loss_fn if loss_fn is not None else loss_for(task())
+    loss = loss_fn if loss_fn is not None else _usual_loss(model, taken, task())
     if isinstance(optimizer, torch.optim.Optimizer):
         own = {id(parameter) for parameter in model.parameters()}
         if not any(id(each) in own for group in optimizer.param_groups for each in group["params"]):
@@ -157,6 +160,21 @@ def fingerprint(batch: Batch) -> str:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _usual_loss(model: nn.Module, batch: Batch, task: Task) -> LossFunction:
+    """The loss that the targets call for; of classes, among as many as the model has outputs, not only those seen."""
+    if task.kind == "classification":
+        twin = copy.deepcopy(model)
+        device = next((parameter.device for parameter in twin.parameters()), torch.device("cpu"))
+        try:
+            with rng.preserved(), torch.no_grad():
+                outputs = matching(forward(twin, _on(copied_batch(batch), device)), batch.targets)
+        except Exception:  # told by whoever makes the first step
+            outputs = None
+        if outputs is not None and outputs.ndim == 2 and outputs.shape[1] > task.num_outputs:
+            task = replace(task, num_outputs=outputs.shape[1], class_names=())
+    return loss_for(task)
 
 
 def _on(batch: Batch, device: torch.device) -> Batch:
