@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mlkit.config.schema import Config
     from mlkit.data.bundle import DataBundle
     from mlkit.debug.check import check
+    from mlkit.debug.first_step import first_step
+    from mlkit.debug.overfit import overfit_batch, prove
+    from mlkit.debug.parity import compare_models
     from mlkit.debug.watching import Watch
     from mlkit.engine.hooks import Hook
     from mlkit.engine.result import FitResult
@@ -40,7 +43,11 @@ _WHERE = {
     "TrainState": "mlkit.engine.state",
     "Watch": "mlkit.debug.watching",
     "check": "mlkit.debug.check",
+    "compare_models": "mlkit.debug.parity",
+    "first_step": "mlkit.debug.first_step",
     "fit": "mlkit.progress",
+    "overfit_batch": "mlkit.debug.overfit",
+    "prove": "mlkit.debug.overfit",
     "register": "mlkit.registry",
     "run": "mlkit.config.job",
     "summary": "mlkit.models.summary",
@@ -71,14 +78,18 @@ __all__ = [
     "TrainState",
     "Watch",
     "check",
+    "compare_models",
     "data",
     "debug",
     "engine",
     "evaluate",
+    "first_step",
     "fit",
     "metrics",
     "models",
+    "overfit_batch",
     "population",
+    "prove",
     "register",
     "report",
     "run",
