@@ -17,7 +17,7 @@ from mlkit.debug.parity import compare_models
 from mlkit.errors import ModelError
 from tests.debug.parity.slips import SLIPS, Slip, planted, reference_of
 
-IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+IMAGES = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(1))
 VECTORS = torch.randn(16, 6, generator=torch.Generator().manual_seed(2))
 
 
