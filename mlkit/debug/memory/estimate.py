@@ -293,7 +293,11 @@ def _checkpointed(model: nn.Module) -> None:
         holder = next(holder.children())
     blocks = [child for child in holder.children() if any(True for _ in child.children())]
     # Blocks of blocks, as a ResNet's layers are, are checkpointed one by one.
-    inner = [block for one in blocks for block in (one.children() if isinstance(one, nn.Sequential) else [one])]
+    inner = [
+        block
+        for one in blocks
+        for block in (one.children() if any(list(c.children()) for c in one.children()) else [one])
+    ]
     for block in inner or list(holder.children()):
         block.forward = _recomputed(block.forward)
 

@@ -96,12 +96,12 @@ def test_ways_to_save_are_tried_and_not_guessed() -> None:
 
     blocks = [block(3), block(32), block(32)]
     model = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(512, 2000), nn.Linear(2000, 10))
-    estimate = estimate_memory(model, _batch(16, 3, 32, 32), measure=False)
+    estimate = estimate_memory(model, _batch(16, 3, 64, 64), measure=False)
     saved = {one.what.split()[0]: one.saved for one in estimate.savings}
     assert {"a", "bfloat16", "checkpointing", "plain"} <= set(saved)
     states = estimate.parts["optimiser state"]
     assert saved["plain"] == pytest.approx(states, rel=0.01)
-    half = estimate_memory(model, _batch(8, 3, 32, 32), measure=False)
+    half = estimate_memory(model, _batch(8, 3, 64, 64), measure=False)
     assert saved["a"] == estimate.peak - half.peak
     assert max(map(len, str(estimate).splitlines())) <= 80
     assert json.loads(json.dumps(estimate.to_dict()))["peak"] == estimate.peak
