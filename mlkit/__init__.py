@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from mlkit.data.bundle import DataBundle
     from mlkit.debug.check import check
     from mlkit.debug.first_step import first_step
+    from mlkit.debug.memory import estimate_memory, largest_batch
     from mlkit.debug.overfit import overfit_batch, prove
     from mlkit.debug.parity import compare_models
+    from mlkit.debug.range_test import lr_range_test
     from mlkit.debug.watching import Watch
     from mlkit.engine.hooks import Hook
     from mlkit.engine.result import FitResult
@@ -44,8 +46,11 @@ _WHERE = {
     "Watch": "mlkit.debug.watching",
     "check": "mlkit.debug.check",
     "compare_models": "mlkit.debug.parity",
+    "estimate_memory": "mlkit.debug.memory",
     "first_step": "mlkit.debug.first_step",
     "fit": "mlkit.progress",
+    "largest_batch": "mlkit.debug.memory",
+    "lr_range_test": "mlkit.debug.range_test",
     "overfit_batch": "mlkit.debug.overfit",
     "prove": "mlkit.debug.overfit",
     "register": "mlkit.registry",
@@ -82,9 +87,12 @@ __all__ = [
     "data",
     "debug",
     "engine",
+    "estimate_memory",
     "evaluate",
     "first_step",
     "fit",
+    "largest_batch",
+    "lr_range_test",
     "metrics",
     "models",
     "overfit_batch",

@@ -142,7 +142,7 @@ def prepared(
         make = cast("MakeOptimizer", optimizer) if optimizer is not None else make_optimizer
         twin = Setup(twin.model, make(twin.model), twin.batch, twin.loss_fn, clip_norm)
     device = next((parameter.device for parameter in twin.model.parameters()), torch.device("cpu"))
-    return Setup(twin.model, twin.optimizer, _on(twin.batch, device), twin.loss_fn, clip_norm)
+    return Setup(twin.model, twin.optimizer, on_device(twin.batch, device), twin.loss_fn, clip_norm)
 
 
 def stick_of(setup: Setup) -> Yardstick | None:
@@ -169,7 +169,7 @@ def _usual_loss(model: nn.Module, batch: Batch, task: Task) -> LossFunction:
         device = next((parameter.device for parameter in twin.parameters()), torch.device("cpu"))
         try:
             with rng.preserved(), torch.no_grad():
-                outputs = matching(forward(twin, _on(copied_batch(batch), device)), batch.targets)
+                outputs = matching(forward(twin, on_device(copied_batch(batch), device)), batch.targets)
         except Exception:  # told by whoever makes the first step
             outputs = None
         if outputs is not None and outputs.ndim == 2 and outputs.shape[1] > task.num_outputs:
@@ -177,7 +177,8 @@ def _usual_loss(model: nn.Module, batch: Batch, task: Task) -> LossFunction:
     return loss_for(task)
 
 
-def _on(batch: Batch, device: torch.device) -> Batch:
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch where the model is."""
     inputs = batch.inputs
     if isinstance(inputs, tuple):
         return Batch(tuple(x.to(device) for x in inputs), batch.targets.to(device))
