@@ -66,6 +66,7 @@ class Baselines:
         of: what was measured: ``"error"`` (share of wrong classes) or ``"loss"``.
         split: on which.
         trained_on: rows of ``train`` that were used.
+        train_rows: that there are.
         skipped: what could not be fitted, and why.
     """
 
@@ -74,6 +75,7 @@ class Baselines:
     of: str
     split: str
     trained_on: int
+    train_rows: int
     skipped: tuple[str, ...] = ()
 
     @property
@@ -119,7 +121,9 @@ class Baselines:
             if self.verdict == "better than constant" and self.way is not None:
                 told += f" ({self.best.name}): {self.way:.0%} of the way from the one to the other"
             lines += textwrap.wrap(told, WIDTH, initial_indent="  ", subsequent_indent="  ")
-        lines.append(f"  fitted on {self.trained_on:,} rows of train in {sum(one.seconds for one in self.rows):.1f} s")
+        of = "" if self.trained_on == self.train_rows else f" of {self.train_rows:,}"
+        spent = sum(one.seconds for one in self.rows)
+        lines.append(f"  fitted on {self.trained_on:,}{of} rows of train in {spent:.1f} s")
         lines += [f"  {one.name}: {one.note}"[:WIDTH] for one in self.rows if one.note]
         lines += [f"  not fitted: {told}"[:WIDTH] for told in self.skipped]
         return "\n".join(lines)
@@ -130,6 +134,7 @@ class Baselines:
             "of": self.of,
             "split": self.split,
             "trained_on": self.trained_on,
+            "train_rows": self.train_rows,
             "verdict": self.verdict,
             "model": None if self.model is None else self.model.to_dict(),
             "baselines": [
@@ -219,7 +224,7 @@ def simple_baselines(
             beside = difference("model − baseline", _evidence(own, is_rate=kind == "error"), evidence, same_rows=True)
         rows.append(Baseline(name, level(name, evidence), errors, spent, beside, fitted.note))
     term = None if own is None else level("the model", _evidence(own, is_rate=kind == "error"))
-    return Baselines(tuple(rows), term, kind, split, used, tuple(skipped))
+    return Baselines(tuple(rows), term, kind, split, used, len(data.train), tuple(skipped))
 
 
 def _judged(fitted: Fitted, data: DataBundle, split: SplitName, kind: str) -> Floats:

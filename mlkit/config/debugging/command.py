@@ -16,20 +16,24 @@ from typing import TYPE_CHECKING
 
 from mlkit.config.apart import apart
 from mlkit.config.debugging.settings import DebugSettings
+from mlkit.config.debugging.tools import TOOLS
 from mlkit.config.plugins import import_plugins, named_plugins
 from mlkit.config.settings import settings_of
-from mlkit.errors import ConfigError, MlkitError, Problem
+from mlkit.errors import ConfigError, MlkitError, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from mlkit.config.debugging.job import Debugged
     from mlkit.config.schema import Config
     from mlkit.data.bundle import DataBundle
     from mlkit.debug.first_step import FirstStep
+    from mlkit.debug.memory import MemoryEstimate
 
 EXAMPLES = (
     ("model=mlp data=digits optimizer.lr=1e-6", "why does this not learn?"),
     ("model=resnet18 data=cifar10 seconds=120 apply=true", "more time; the cure goes into cured.yaml"),
     ("run=outputs/2026-01-31/12-00-00-000000-auto-digits", "a run of yours, with its own settings"),
+    ("lr model=lenet data=mnist", "which learning rate to begin with"),
+    ("known run=FOLDER", "is this result what others get?"),
 )
 _MOST_COLUMNS = 120
 _MOST_ROWS = 24
@@ -72,12 +76,48 @@ def _dispatch(words: list[str]) -> int:
         return 0
     overrides = [*options.overrides, *rest]
     import_plugins(named_plugins(overrides))
+    tool = overrides.pop(0) if overrides and "=" not in overrides[0] else None
+    if tool is not None and tool not in TOOLS:
+        todo = did_you_mean(tool, TOOLS) or "settings are NAME=VALUE; see --help"
+        raise ConfigError("unknown tool", received=tool, allowed=", ".join(TOOLS), todo=todo)
     settings, of_run, problems = apart(overrides, DebugSettings)
+    if tool in ("known", "baselines"):
+        return _of_finished(tool, settings, of_run, problems)
     config, found = _config(settings, of_run, options.config_dir)
     problems += found
     if problems or config is None:
         raise ConfigError(problems)
-    return _debug(config, settings, of_run)
+    return _range_test(config, settings) if tool == "lr" else _debug(config, settings, of_run)
+
+
+def _of_finished(tool: str, settings: DebugSettings, of_run: list[str], problems: list[Problem]) -> int:
+    from mlkit.config.debugging.tools import baselines, known
+    from mlkit.config.show import say
+
+    if of_run:
+        problems.append(Problem(f"{tool} takes a finished run as it is", " ".join(of_run), "run=FOLDER"))
+    if problems:
+        raise ConfigError(problems)
+    text, code = known(settings.run) if tool == "known" else baselines(settings.run)
+    say(text)
+    return code
+
+
+def _range_test(config: Config, settings: DebugSettings) -> int:
+    from mlkit.config.debugging.tools import range_test
+    from mlkit.config.show import say
+
+    text, code = range_test(config, _place(config, settings, "lr"))
+    say(text)
+    return code
+
+
+def _place(config: Config, settings: DebugSettings, what: str) -> Path:
+    from mlkit.config.run_folder import default_folder
+
+    return (
+        default_folder(f"{what}-{config.run_name}") if settings.folder is None else Path(settings.folder).expanduser()
+    )
 
 
 def _config(settings: DebugSettings, of_run: list[str], extra: str | None) -> tuple[Config | None, list[Problem]]:
@@ -101,15 +141,14 @@ def _config(settings: DebugSettings, of_run: list[str], extra: str | None) -> tu
 
 def _debug(config: Config, settings: DebugSettings, of_run: list[str]) -> int:
     from mlkit.config.debugging.job import debug, write
-    from mlkit.config.run_folder import default_folder, shown
+    from mlkit.config.run_folder import shown
     from mlkit.config.show import say
 
-    found = debug(config, settings, on_step=lambda data, step: _tell_step(config, data, step))
+    found = debug(config, settings, on_step=lambda data, step, memory: _tell_step(config, data, step, memory))
     if found.cause is not None:
         say("")
         say(str(found.cause))
-    folder = default_folder(f"debug-{config.run_name}") if settings.folder is None else Path(settings.folder)
-    target = write(found, folder.expanduser(), apply=settings.apply)
+    target = write(found, _place(config, settings, "debug"), apply=settings.apply)
     say("")
     for line in _next(found, settings, of_run, target.parent):
         say(line)
@@ -117,7 +156,7 @@ def _debug(config: Config, settings: DebugSettings, of_run: list[str]) -> int:
     return 0 if found.is_fine else 1
 
 
-def _tell_step(config: Config, data: DataBundle, step: FirstStep) -> None:
+def _tell_step(config: Config, data: DataBundle, step: FirstStep, memory: MemoryEstimate | None) -> None:
     from mlkit import __version__
     from mlkit.config.show import say, say_labelled
 
@@ -125,6 +164,8 @@ def _tell_step(config: Config, data: DataBundle, step: FirstStep) -> None:
     say_labelled("data", str(data))
     say("")
     say(step.text(most=_MOST_ROWS))
+    if memory is not None:
+        say(memory.sentence())
 
 
 def _next(found: Debugged, settings: DebugSettings, of_run: list[str], folder: Path) -> Iterator[str]:
@@ -162,11 +203,15 @@ def help_lines(*, width: int | None = None) -> Iterator[str]:
     width = max(40, min(width or shutil.get_terminal_size().columns, _MOST_COLUMNS))
     yield from textwrap.wrap("Why does it not train? One step, one batch, and the smallest change that cures.", width)
     yield ""
-    yield "usage: python -m mlkit.debug [NAME=VALUE …] [options]"
+    yield "usage: python -m mlkit.debug [TOOL] [NAME=VALUE …] [options]"
     yield ""
     for line, text in EXAMPLES:
         yield f"python -m mlkit.debug {line}"
         yield f"    {text}"
+    yield ""
+    yield "tools"
+    for name, text in TOOLS.items():
+        yield from textwrap.wrap(f"  {name} {text}", width, subsequent_indent="      ")
     yield ""
     yield "settings"
     for name, setting in settings_of(DebugSettings).items():

@@ -5,6 +5,7 @@ Not here: the command line (`mlkit.config.debugging.command`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from mlkit.config.run_folder import shown
 from mlkit.config.schema import SECTIONS, Config
 from mlkit.data.bundle import DataBundle
 from mlkit.debug.first_step import FirstStep, first_step
+from mlkit.debug.memory import MemoryEstimate, estimate_memory
 from mlkit.debug.overfit.cause import CauseReport
 from mlkit.debug.overfit.choose import batch_of
 from mlkit.debug.overfit.prove import prove
+from mlkit.errors import MlkitError
 from mlkit.metrics.losses import loss_for
 from mlkit.models.auto import choose
 from mlkit.report.page import page, section
@@ -39,11 +42,13 @@ class Debugged:
     Args:
         config: the settings that were looked at, its model by name.
         step: one step in slow motion.
+        memory: what a step on a batch of the run takes; None where it could not be predicted.
         cause: the verdict on one batch and what cures; None where not even a step could be made.
     """
 
     config: Config
     step: FirstStep
+    memory: MemoryEstimate | None
     cause: CauseReport | None
 
     @property
@@ -66,6 +71,7 @@ class Debugged:
         return {
             "fine": self.is_fine,
             "first_step": self.step.to_dict(),
+            "memory": None if self.memory is None else self.memory.to_dict(),
             "cause": None if self.cause is None else self.cause.to_dict(),
             "override": self.override,
             "config": self.config.to_dict(),
@@ -74,6 +80,8 @@ class Debugged:
     def sections(self) -> list[str]:
         """The parts of the page as HTML."""
         parts = [section("Get it to run", self.step._repr_html_())]
+        if self.memory is not None:
+            parts.append(section("What a step takes", self.memory._repr_html_()))
         if self.cause is not None:
             parts.append(section("Overfit one batch, and prove the cause", self.cause._repr_html_()))
         return parts
@@ -86,14 +94,14 @@ def debug(
     config: Config,
     settings: DebugSettings | None = None,
     *,
-    on_step: Callable[[DataBundle, FirstStep], None] | None = None,
+    on_step: Callable[[DataBundle, FirstStep, MemoryEstimate | None], None] | None = None,
 ) -> Debugged:
     """Look at a run before it is trained; nothing is written.
 
     Args:
         config: of the run.
         settings: how long to look.
-        on_step: called when the first step was made, or broke.
+        on_step: called when the first step was made, or broke, with what a step takes.
 
     Raises:
         MlkitError: data or model that do not fit.
@@ -109,10 +117,15 @@ def debug(
         return build.make_optimizer(config, twin)
 
     step = first_step(model, batch, loss_fn, optimizer, seed=config.seed)
+    memory: MemoryEstimate | None = None
+    if step.is_fine and settings.memory:
+        with contextlib.suppress(MlkitError):  # a model that looks at values; the batch below tells more of it
+            size = config.trainer.batch_size
+            memory = estimate_memory(model, batch, loss_fn, optimizer, batch_size=size)
     if on_step is not None:
-        on_step(data, step)
+        on_step(data, step, memory)
     if not step.is_fine:
-        return Debugged(config, step, None)
+        return Debugged(config, step, None, None)
     cause = prove(
         model,
         batch,
@@ -124,7 +137,7 @@ def debug(
         clip_norm=config.trainer.clip_norm,
         more=variants(config, data),
     )
-    return Debugged(config, step, cause)
+    return Debugged(config, step, memory, cause)
 
 
 def with_overrides(config: Config, overrides: Sequence[str]) -> Config:

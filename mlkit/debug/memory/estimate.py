@@ -82,6 +82,14 @@ class MemoryEstimate:
         """Whether the step fits the budget; None where none is known."""
         return None if self.budget is None else self.peak <= self.budget
 
+    def sentence(self) -> str:
+        """The whole in a line."""
+        told = f"memory of a step on {self.batch_size} examples: {shown(self.peak)}"
+        if self.budget is None:
+            return told
+        word = "fits" if self.fits else "does not fit"
+        return f"{told}; {word} in {shown(self.budget)}"
+
     def __str__(self) -> str:
         lines = [f"memory of a step on {self.batch_size} examples: {shown(self.peak)}, in {self.when}", ""]
         for name, size in sorted(self.parts.items(), key=lambda item: -item[1]):

@@ -20,7 +20,12 @@ WINE = ["model=mlp", "data=wine", "trainer.device=cpu", "optimizer.lr=0.003"]
 def test_a_healthy_run_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*WINE, f"folder={tmp_path}"]) == 0
     printed = capsys.readouterr().out
-    for words in ("one step: runs", "overfit one batch: overfits", "python -m mlkit.train model=mlp data=wine"):
+    for words in (
+        "one step: runs",
+        "memory of a step on 32 examples",
+        "overfit one batch: overfits",
+        "python -m mlkit.train model=mlp data=wine",
+    ):
         assert words in printed
     found = json.loads((tmp_path / "debug.json").read_text())
     assert found["fine"]
@@ -32,13 +37,13 @@ def test_a_healthy_run_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_the_cure_is_written_and_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     slow = ["model=mlp", "data=wine", "trainer.device=cpu", "optimizer.lr=1e-6"]
-    assert main([*slow, "apply=true", "seconds=30", f"folder={tmp_path}"]) == 1
+    assert main([*slow, "apply=true", "seconds=30", "memory=false", f"folder={tmp_path}"]) == 1
     printed = capsys.readouterr().out
     command = next(line for line in printed.splitlines() if line.startswith("  python -m mlkit.train"))
     assert command.count("optimizer.lr=") == 1
     cured = yaml.safe_load((tmp_path / "cured.yaml").read_text())
     assert cured["optimizer"]["lr"] > 1e-6
-    assert debug(Config.from_dict(cured)).is_fine
+    assert debug(Config.from_dict(cured), DebugSettings(memory=False)).is_fine
     mlkit.run({**cured, "trainer": {**cured["trainer"], "max_epochs": 1}}, folder=tmp_path / "run")
 
 
@@ -56,18 +61,18 @@ def test_the_cure_is_written_and_is_one(tmp_path: Path, capsys: pytest.CaptureFi
     ids=["too small", "too fast", "held back", "clipped away"],
 )
 def test_what_was_planted_in_the_settings_is_found(sick: list[str], cure: str) -> None:
-    found = debug(Config.from_overrides([*sick, "trainer.device=cpu"]), DebugSettings(seconds=30))
+    found = debug(Config.from_overrides([*sick, "trainer.device=cpu"]), DebugSettings(seconds=30, memory=False))
     assert not found.is_fine
     assert found.override is not None
     assert cure in found.override
     cured = found.cured()
     assert cured is not None
-    assert debug(cured, DebugSettings(seconds=30)).is_fine
+    assert debug(cured, DebugSettings(seconds=30, memory=False)).is_fine
 
 
 def test_the_settings_of_a_run_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mlkit.run(Config.from_overrides([*WINE, "trainer.max_epochs=1", "tracking=none"]), folder=tmp_path / "run")
-    assert main([f"run={tmp_path / 'run'}", f"folder={tmp_path / 'out'}"]) == 0
+    assert main([f"run={tmp_path / 'run'}", f"folder={tmp_path / 'out'}", "memory=false"]) == 0
     assert "overfits" in capsys.readouterr().out
     assert main([f"run={tmp_path / 'run'}", "optimizer.lr=1"]) == 2
     assert "optimizer.lr=1" in capsys.readouterr().err
