@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,21 +61,13 @@ def test_a_season_is_found_and_copied() -> None:
     assert "steps before the window's end" in found["seasonal naive"].note
 
 
-def test_pairs_of_tokens_beat_single_ones_and_have_their_closed_forms() -> None:
-    data = mlkit.data.load("tiny_shakespeare") if _has("text") else None
-    if data is None:
-        pytest.skip("no text at MLKIT_DATA")
+@pytest.mark.data
+def test_pairs_of_tokens_beat_single_ones_and_have_their_closed_forms(data_root: Path) -> None:
+    data = mlkit.data.load("tiny_shakespeare", root=data_root)
     found = simple_baselines(data, most_rows=2000)
     one, two = found.rows
     assert (one.name, two.name) == ("unigram frequencies", "bigram frequencies")
     assert two.term.value < one.term.value < math.log(data.task.num_outputs)
-
-
-def _has(folder: str) -> bool:
-    import os
-    from pathlib import Path
-
-    return (Path(os.environ.get("MLKIT_DATA", "../shared/data")) / folder).exists()
 
 
 class _Knows(nn.Module):

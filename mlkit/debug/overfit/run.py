@@ -165,12 +165,12 @@ def fingerprint(batch: Batch) -> str:
 def _usual_loss(model: nn.Module, batch: Batch, task: Task) -> LossFunction:
     """The loss that the targets call for; of classes, among as many as the model has outputs, not only those seen."""
     if task.kind == "classification":
-        twin = copy.deepcopy(model)
-        device = next((parameter.device for parameter in twin.parameters()), torch.device("cpu"))
         try:
+            twin = copy.deepcopy(model)
+            device = next((parameter.device for parameter in twin.parameters()), torch.device("cpu"))
             with rng.preserved(), torch.no_grad():
                 outputs = matching(forward(twin, on_device(copied_batch(batch), device)), batch.targets)
-        except Exception:  # told by whoever makes the first step
+        except Exception:  # told by whoever copies it or makes the first step
             outputs = None
         if outputs is not None and outputs.ndim == 2 and outputs.shape[1] > task.num_outputs:
             task = replace(task, num_outputs=outputs.shape[1], class_names=())
