@@ -13,6 +13,7 @@ from mlkit.evaluate.calibration import calibration
 from mlkit.evaluate.confusion import confusion
 from mlkit.evaluate.decompose import decompose
 from mlkit.evaluate.label_errors import label_errors
+from mlkit.evaluate.ladder_of import ladder_of
 from mlkit.evaluate.shift import shift
 from mlkit.evaluate.slices import slices
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mlkit.evaluate.domain import domain_classifier
     from mlkit.evaluate.independent import decompose_predictions
     from mlkit.evaluate.ladder import Ladder, error_ladder
-    from mlkit.evaluate.ladder_of import ladder_of
     from mlkit.evaluate.learners import Job, Learner, Trained
     from mlkit.evaluate.neighbours import neighbour_bracket
     from mlkit.evaluate.noise import noise_of_repeats, noise_of_soft_labels, noise_of_votes, noisy_against_clean
@@ -62,7 +62,6 @@ _WHERE = {
     "Trained": "learners",
     "decompose_predictions": "independent",
     "error_ladder": "ladder",
-    "ladder_of": "ladder_of",
 }
 
 __all__ = [

@@ -263,5 +263,5 @@ def _temperature(table: Floats, classes: Classes) -> tuple[Term, float, float]:
     error = float((mean - own).std(ddof=1)) / math.sqrt(len(classes)) / max(curvature, TINY) / inverse
     factor = math.exp(min(Z95 * error, 50.0))
     ends = (1 / inverse / factor, 1 / inverse * factor)
-    resolved = ends[0] > 1 or ends[1] < 1  # a temperature is told from 1, not from 0
+    resolved = bool(ends[0] > 1 or ends[1] < 1)  # a temperature is told from 1, not from 0
     return Term("temperature", 1 / inverse, *ends, resolved, None, "sandwich, logarithmic scale"), before, after

@@ -175,7 +175,7 @@ def _pairs(table: NDArray[np.int64], names: Sequence[str], most: int) -> list[Pa
             break
         rows = int(table[i].sum())
         low, high = wilson_bounds(count / rows, rows)
-        even = off[i].sum() / rows / (len(names) - 1)
-        chance = len(names) > 2 and low <= even
+        even = float(off[i].sum()) / rows / (len(names) - 1)
+        chance = bool(len(names) > 2 and low <= even)
         found.append(Pair(names[i], names[j], count, count / rows, low, high, count / int(off.sum()), chance))
     return found

@@ -14,13 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from mlkit.data.adapt import as_batches
+from mlkit.data.batches import batch_bounds
 from mlkit.engine.evaluation import evaluation_mode
 from mlkit.engine.fit import fit
 from mlkit.engine.optimizers import OptimizerName, make_optimizer
 from mlkit.engine.schedules import ScheduleName
 from mlkit.engine.step import forward
+from mlkit.errors import ConfigError, TrainingError
 from mlkit.evaluate.outputs import Predictions
 from mlkit.evaluate.partition import Rows
+from mlkit.population.member import Member
+from mlkit.population.train import train_many
 from mlkit.runtime import rng
 from mlkit.runtime.device import resolve_device
 from mlkit.runtime.keys import derive_seed
@@ -74,6 +78,9 @@ class Trained:
         schedule: name of a schedule; see `fit`.
         device: where to train.
 
+    Raises:
+        ConfigError: neither ``max_epochs`` nor ``max_steps``.
+
     >>> learner = Trained(lambda seed: nn.Linear(2, 2), max_epochs=1)
     >>> x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
     >>> learner(x, (x[:, 0] > 0).long(), 7)(x).shape
@@ -91,11 +98,18 @@ class Trained:
     schedule: ScheduleName | None = None
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        if self.max_epochs is None and self.max_steps is None:
+            raise ConfigError(
+                "it is not said how long to train",
+                received="max_epochs=None, max_steps=None",
+                allowed="a number for one of the two",
+                todo="max_epochs=10",
+            )
+
     def __call__(self, x: Inputs, y: Predictions, seed: int, /) -> Predict:
         """Train a model on the rows; the process-wide random streams are left as they are found."""
-        with rng.preserved():
-            rng.seed_everything(derive_seed(seed, "weights"))
-            model = self.make_model(seed)
+        model = self._fresh(seed)
         optimizer = make_optimizer(
             model, name=self.optimizer, lr=self.lr, weight_decay=self.weight_decay, momentum=self.momentum
         )
@@ -112,6 +126,81 @@ class Trained:
             device=self.device,
         )
         return Predictor(model, resolve_device(self.device))
+
+    def fit_many(self, x: Inputs, y: Predictions, jobs: Sequence[Job]) -> Sequence[Predict]:
+        """All jobs as populations, each as `__call__` on its rows; only dropout draws from another stream.
+
+        Jobs with other numbers of rows are other populations, since they may have other numbers of steps. A
+        ``max_steps`` that ends within an epoch is trained one after another: a population trains whole epochs.
+
+        Args:
+            x: inputs of all rows.
+            y: their targets.
+            jobs: rows and seeds.
+
+        Raises:
+            TrainingError: a model did not come to its end.
+            MlkitError: data, model or settings that do not fit.
+        """
+        found: dict[int, Predict] = {}
+        for count in dict.fromkeys(len(job.rows) for job in jobs):
+            places = [place for place, job in enumerate(jobs) if len(job.rows) == count]
+            some = [jobs[place] for place in places]
+            epochs = self._whole_epochs(count)
+            if epochs is None or len(some) == 1:
+                trained = [self(take(x, job.rows), take(y, job.rows), job.seed) for job in some]
+            else:
+                trained = self._together(x, y, some, epochs)
+            found.update(zip(places, trained, strict=True))
+        return [found[place] for place in range(len(jobs))]
+
+    def _whole_epochs(self, rows: int) -> int | None:
+        """How many epochs a run on so many rows has; None where it does not end with one."""
+        if self.max_steps is None:
+            return self.max_epochs
+        batches = len(batch_bounds(rows, self.batch_size, join_single=True)) - 1
+        if self.max_epochs is not None and self.max_epochs * batches <= self.max_steps:
+            return self.max_epochs
+        return None if self.max_steps % batches else self.max_steps // batches
+
+    def _together(self, x: Inputs, y: Predictions, jobs: Sequence[Job], epochs: int) -> list[Predict]:
+        members = [
+            Member(
+                seed=job.seed,
+                optimizer=self.optimizer,
+                lr=self.lr,
+                weight_decay=self.weight_decay,
+                momentum=self.momentum,
+                schedule=self.schedule,
+                rows=torch.from_numpy(job.rows),
+            )
+            for job in jobs
+        ]
+        one = np.zeros(1, dtype=np.int64)
+        results = train_many(
+            lambda member: self._fresh(member.seed),
+            members,
+            (x, y),
+            val=(take(x, one), take(y, one)),  # without any, all training rows would be judged after every epoch
+            metrics=[],
+            max_epochs=epochs,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+        for result in results:
+            if result.status != "completed":
+                raise TrainingError(
+                    "a model that was trained on part of the data did not come to its end",
+                    received=f"{result.status}: {result.reason}",
+                    todo="lower lr",
+                )
+        device = resolve_device(self.device)
+        return [Predictor(result.model, device) for result in results]
+
+    def _fresh(self, seed: int) -> nn.Module:
+        with rng.preserved():
+            rng.seed_everything(derive_seed(seed, "weights"))
+            return self.make_model(seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 WIDTH = 80
 INDENT = "  "
+NARROWEST = 16  # columns for a note: "not resolved:" and a word
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def estimated(
     """
     if ends is None or not all(map(math.isfinite, ends)):
         return Term(name, value, method=method if method.startswith("none") else f"none: {method} failed")
-    resolved = ends[0] > 0 or ends[1] < 0
+    resolved = bool(ends[0] > 0 or ends[1] < 0)  # numpy's own bool is not written as JSON
     return Term(name, value, *ends, resolved, None if resolved else rows_to_resolve, method)
 
 
@@ -124,7 +125,11 @@ def lines_of(terms: Sequence[Term], *, parts_of: Mapping[str, str] | None = None
     lines = []
     for name, value, end, term in zip(names, values, ends, terms, strict=True):
         line = f"{INDENT}{name:<{widths[0]}}  {value:>{widths[1]}}  {end:<{widths[2]}}"
-        notes = textwrap.wrap(note(term), max(WIDTH - len(line) - 2, 16))
+        room = WIDTH - len(line) - 2
+        if room < NARROWEST:
+            lines += [line.rstrip(), *wrapped(note(term), first=3 * INDENT, rest=3 * INDENT)]
+            continue
+        notes = textwrap.wrap(note(term), room)
         lines.append(f"{line}  {notes[0] if notes else ''}".rstrip())
         lines += [" " * (len(line) + 2) + rest for rest in notes[1:]]
     return lines

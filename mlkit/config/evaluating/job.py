@@ -1,27 +1,31 @@
-"""The evaluation of a run: ladder, decomposition, what follows; kept as JSON and as one page beside the run.
+"""The evaluation of a run: ladder, decomposition, errors, what follows; kept as JSON and as one page beside the run.
 
 Not here: the command line (`mlkit.config.evaluating.command`).
 """
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mlkit.config.evaluating.errors import RunErrors, errors_of_run
 from mlkit.config.evaluating.finished import Finished
 from mlkit.config.evaluating.learner import ConfigLearner
 from mlkit.config.evaluating.settings import EvaluateSettings
 from mlkit.config.run_folder import shown
 from mlkit.data.bundle import DataBundle
 from mlkit.data.splits import Split
+from mlkit.evaluate.advice import Advice, advise
 from mlkit.evaluate.decompose import decompose
 from mlkit.evaluate.decomposition import Decomposition
 from mlkit.evaluate.ladder import Ladder
 from mlkit.evaluate.ladder_of import ladder_of
 from mlkit.evaluate.outputs import LossName
+from mlkit.evaluate.terms import wrapped
 from mlkit.report.page import page, section
 from mlkit.runtime.files import write_json, write_text
 from mlkit.runtime.keys import generator
@@ -35,6 +39,8 @@ class Evaluation:
         finished: the run.
         ladder: the steps between its splits.
         decomposition: of its loss by retraining; None where there was none, and ``notes`` says why.
+        errors: of the run's own model; None for what is no classification of rows.
+        advice: what to do next: the three best actions, each with its number and the command.
         speed: how the retrained models were trained.
         notes: what else is to be known.
     """
@@ -42,6 +48,8 @@ class Evaluation:
     finished: Finished
     ladder: Ladder
     decomposition: Decomposition | None
+    errors: RunErrors | None
+    advice: Advice
     speed: tuple[dict[str, object], ...]
     notes: tuple[str, ...]
 
@@ -51,13 +59,17 @@ class Evaluation:
             "run": str(self.finished.folder),
             "ladder": self.ladder.to_dict(),
             "decomposition": None if self.decomposition is None else self.decomposition.to_dict(),
+            "errors": None if self.errors is None else self.errors.to_dict(),
+            "advice": self.advice.to_dict(),
             "speed": list(self.speed),
             "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
-        parts = [str(self.ladder), *([] if self.decomposition is None else [str(self.decomposition)]), *self.notes]
-        return "\n\n".join(parts)
+        decomposed = [] if self.decomposition is None else [str(self.decomposition)]
+        errors = [] if self.errors is None else [str(self.errors)]
+        notes = ["\n".join(wrapped(note)) for note in self.notes]
+        return "\n\n".join([str(self.ladder), *decomposed, *errors, *notes, str(self.advice)])
 
     def _repr_html_(self) -> str:
         return "".join(self.sections())
@@ -67,6 +79,11 @@ class Evaluation:
         parts = [section("From human to test error", self.ladder._repr_html_())]
         if self.decomposition is not None:
             parts.append(section("Noise, bias and variance", self.decomposition._repr_html_()))
+        if self.errors is not None:
+            told = [str(one) for one in (self.errors.confusion, self.errors.worst, self.errors.calibration) if one]
+            text = "".join(f'<pre style="white-space:pre-wrap">{html.escape(one)}</pre>' for one in told)
+            parts.append(section(f"The errors on {self.errors.split}", text + "".join(self.errors.pictures)))
+        parts.append(section("What to do next", self.advice._repr_html_()))
         if self.notes:
             parts.append(section("Notes", "".join(f"<p>{note}</p>" for note in self.notes)))
         return parts
@@ -92,7 +109,15 @@ def evaluate(finished: Finished, settings: EvaluateSettings) -> Evaluation:
         found = _decomposed(finished, settings, learner)
     else:
         notes.append(f"no decomposition: {why}")
-    return Evaluation(finished, ladder, found, tuple(learner.speed) if learner else (), tuple(notes))
+    return Evaluation(
+        finished,
+        ladder,
+        found,
+        errors_of_run(finished),
+        advise(ladder, found),
+        tuple(learner.speed) if learner else (),
+        tuple(notes),
+    )
 
 
 def _obstacle(data: DataBundle, settings: EvaluateSettings) -> str | None:

@@ -49,7 +49,27 @@ def test_the_page_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert steps == pytest.approx(found["ladder"]["total"]["value"], abs=1e-12)
     wrong = json.loads((run / "result.json").read_text())["splits"]["test"]["accuracy"]["value"]
     assert found["ladder"]["total"]["value"] == pytest.approx(1 - wrong, abs=1e-6)
-    assert "<svg" in (tmp_path / "evaluation.html").read_text()
+    page = (tmp_path / "evaluation.html").read_text()
+    assert "<svg" in page
+    assert "What to do next" in page
+    assert max(map(len, printed[printed.index("error ladder") : printed.index("page: ")].splitlines())) <= 80
+
+
+def test_the_advice_is_of_the_terms_that_are_shown(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"run={run}", "size=quick", "human=0.0", f"folder={tmp_path}"]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    shown = {term["name"]: term for part in ("ladder", "decomposition") for term in found[part]["terms"]}
+    steps = found["advice"]["steps"]
+    assert "what to do next" in printed
+    assert len(steps) <= 3
+    for step in steps:
+        assert shown[step["term"]["name"]]["resolved"]
+        assert step["action"] in printed
+    if not steps:
+        assert "no avoidable term is resolved" in printed
 
 
 def test_a_run_that_is_not_there_yet_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
