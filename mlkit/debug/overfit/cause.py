@@ -90,8 +90,8 @@ class CauseReport:
 
     @property
     def is_fine(self) -> bool:
-        """Whether nothing had to be cured."""
-        return self.overfit.is_fine
+        """Whether the batch is fitted, and no rule proves a mistake that one batch does not show."""
+        return self.overfit.is_fine and not self.findings
 
     def __str__(self) -> str:
         lines = [str(self.overfit)]
@@ -120,6 +120,8 @@ class CauseReport:
         return "\n".join(lines)
 
     def _conclusion(self) -> list[str]:
+        if self.overfit.is_fine:
+            return self._mended()
         if self.cure is None:
             kind = (
                 "no change cures, nor any pair"
@@ -136,6 +138,15 @@ class CauseReport:
         if change.override:
             lines.append(f"  as a setting: {change.override}")
         return lines
+
+    def _mended(self) -> list[str]:
+        """Of a batch that is fitted all the same: the change that takes away what a rule proves."""
+        if self.cure is None:
+            return textwrap.wrap("the batch is fitted all the same; see the finding for what to change", WIDTH)
+        change = self.cure.change
+        lines = textwrap.wrap(f"the batch is fitted all the same, and as well with: {change.name}", WIDTH)
+        lines += [f"  {line}" for line in change.fix.splitlines()]
+        return [*lines, *([f"  as a setting: {change.override}"] if change.override else [])]
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

@@ -156,6 +156,16 @@ def _losses(setup: Setup, stick: Yardstick) -> Iterator[Change]:
             f"return the logits, without {name}",
             edits.without(squash),
         )
+    crossed = edits.softmax_over_examples(setup, stick)
+    if crossed is not None:
+        name, axis = type(crossed).__name__, crossed.dim
+        yield Change(
+            f"{name} over the classes",
+            3,
+            f"{name} normalises over the examples (dim={axis}), where classes lie along dim=-1",
+            f"nn.{name}(dim=-1)",
+            edits.with_swapped(lambda module: type(module) is type(crossed) and module.dim == axis, _over_classes),
+        )
     usual, line = _usual_loss(stick)
     yield Change(
         "the usual loss",
@@ -186,6 +196,16 @@ def _data(setup: Setup, stick: Yardstick | None) -> Iterator[Change]:
             edits.with_inputs(edits.standardised),
         )
     targets = setup.batch.targets
+    values: Tensor = torch.unique(targets) if targets.numel() else targets
+    if stick is not None and stick.kind == "numbers" and len(values) == 2:
+        low, high = values.tolist()
+        yield Change(
+            "targets of 0 and 1",
+            4,
+            f"targets are {low:g} and {high:g}, where a loss of yes and no expects 0 and 1",
+            f"y = (y > {(low + high) / 2:g}).float()",
+            lambda one: _targets_of_0_and_1(one, high),
+        )
     if stick is not None and stick.kind == "numbers" and _is_unscaled(targets.float()):
         yield Change(
             "standardised targets",
@@ -291,6 +311,15 @@ def _with_adam(setup: Setup) -> Setup:
 def _standard_targets(setup: Setup) -> Setup:
     twin = setup.copied()
     return replace(twin, batch=twin.batch._replace(targets=edits.standardised(twin.batch.targets.float())))
+
+
+def _targets_of_0_and_1(setup: Setup, high: float) -> Setup:
+    twin = setup.copied()
+    return replace(twin, batch=twin.batch._replace(targets=(twin.batch.targets == high).float()))
+
+
+def _over_classes(module: nn.Module) -> nn.Module:
+    return type(module)(dim=-1)
 
 
 def _is_unscaled(x: Tensor) -> bool:

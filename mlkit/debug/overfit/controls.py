@@ -15,7 +15,7 @@ from mlkit.runtime.keys import generator
 
 
 def without_inputs(batch: Batch) -> Batch:
-    """The batch with zeros in place of numbers and one and the same index in place of indices.
+    """The batch with zeros in place of numbers and, at every place, the same index for all examples.
 
     What can still be learned is how the labels are distributed.
 
@@ -24,7 +24,9 @@ def without_inputs(batch: Batch) -> Batch:
     """
 
     def erased(x: Tensor) -> Tensor:
-        return torch.zeros_like(x) if x.is_floating_point() or not x.numel() else torch.full_like(x, int(x.max()))
+        if x.is_floating_point() or not x.numel():
+            return torch.zeros_like(x)
+        return x.amax(0, keepdim=True).expand_as(x).clone()  # of its own column: the next may have fewer categories
 
     inputs = batch.inputs
     if isinstance(inputs, Mapping):

@@ -15,12 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from mlkit.data.splits import Batch
-from mlkit.debug.overfit.yardstick import FITTED, Yardstick
+from mlkit.debug.overfit.choose import rows_of
+from mlkit.debug.overfit.yardstick import FITTED, Yardstick, matching
 from mlkit.engine.nonfinite import first_bad_layer
 from mlkit.engine.step import LossFunction, forward
 from mlkit.runtime import rng
 
 STEPS_AT_LEAST = 20
+LONGER = 6
+"""A batch that is on its way to be fitted is given up to this many times the steps."""
+ALONE = 16
+"""Examples that are predicted one at a time as well, at most: a forward pass each."""
 FITTED_FOR = 5
 """Steps in a row that a batch must be fitted for before training on it ends early."""
 
@@ -61,6 +66,7 @@ class Course:
         eval_scores: ``(step, score)`` in evaluation mode, a few over the course and one at its end.
         bad_module: the first module with a non-finite output, where a loss was not finite.
         touched: the step after which the batch was no longer what it had been, or None; it was put back.
+        lost_alone: how much of a fitted batch is lost where its examples are predicted one at a time (`lost_alone`).
         seconds: all that it took.
     """
 
@@ -69,6 +75,7 @@ class Course:
     eval_scores: tuple[tuple[int, float], ...]
     bad_module: str | None = None
     touched: int | None = None
+    lost_alone: float = math.nan
     seconds: float = 0.0
 
     @property
@@ -82,7 +89,9 @@ class Course:
         return self.eval_scores[-1][1] if self.eval_scores else math.nan
 
 
-def train(setup: Setup, stick: Yardstick | None, *, steps: int, seed: int, seconds: float = math.inf) -> Course:
+def train(
+    setup: Setup, stick: Yardstick | None, *, steps: int, seed: int, seconds: float = math.inf, longer: bool = False
+) -> Course:
     """Train on the batch until it is fitted, the steps or the seconds are over, or the loss is not finite.
 
     The random streams of the process are afterwards as they were; model, optimiser and batch of ``setup`` are not.
@@ -93,7 +102,9 @@ def train(setup: Setup, stick: Yardstick | None, *, steps: int, seed: int, secon
         steps: at most.
         seed: of what training draws, such as dropout.
         seconds: at most, looked at after every step.
+        longer: go on for up to `LONGER` times the steps where, at the pace of its last half, the batch will be fitted.
     """
+    most = LONGER * steps if longer else steps
     begin = time.perf_counter()
     keeper, losses, scores, evals = copied_batch(setup.batch), [], [], []
     touched: int | None = None
@@ -101,7 +112,7 @@ def train(setup: Setup, stick: Yardstick | None, *, steps: int, seed: int, secon
     judge_at, fitted = 1, 0
     with rng.preserved():
         rng.seed_everything(seed)
-        for step in range(1, steps + 1):
+        for step in range(1, most + 1):
             _to_training(setup)
             output = forward(setup.model, setup.batch)
             loss = setup.loss_fn(output, setup.batch.targets)
@@ -120,7 +131,9 @@ def train(setup: Setup, stick: Yardstick | None, *, steps: int, seed: int, secon
             if not same_batch(setup.batch, keeper):
                 touched = step if touched is None else touched
                 setup = replace(setup, batch=copied_batch(keeper))
-            is_over = step == steps or time.perf_counter() - begin > seconds
+            if step == steps and stick is not None and _is_on_its_way(scores, stick, most / steps - 1):
+                steps = most
+            is_over = step >= steps or time.perf_counter() - begin > seconds
             # A loss that stays high although the predictions are right is worth waiting for: it may be a plateau.
             is_low = losses[0] > 0 and abs(losses[-1]) < 0.1 * losses[0]
             may_end = fitted >= FITTED_FOR and is_low and step >= STEPS_AT_LEAST
@@ -131,9 +144,19 @@ def train(setup: Setup, stick: Yardstick | None, *, steps: int, seed: int, secon
                     break
             if is_over:
                 break
+        is_fitted = stick is not None and bool(evals) and stick.share(evals[-1][1]) >= FITTED
+        lost = lost_alone(setup.model, keeper, stick) if stick is not None and is_fitted else math.nan
+    spent = time.perf_counter() - begin
     return Course(
-        tuple(losses), tuple(scores), tuple(evals), bad_module=bad, touched=touched, seconds=time.perf_counter() - begin
+        tuple(losses), tuple(scores), tuple(evals), bad_module=bad, touched=touched, lost_alone=lost, seconds=spent
     )
+
+
+def _is_on_its_way(scores: list[float], stick: Yardstick, times: float) -> bool:
+    """Whether a batch that is not fitted will be after ``times`` as many steps again, at the pace of the last half."""
+    half = len(scores) // 2
+    now, before = (stick.share(_median(tuple(part[-FITTED_FOR:]))) for part in (scores, scores[:half]))
+    return now < FITTED and FITTED - now <= 2 * times * (now - before)
 
 
 def eval_score(model: nn.Module, batch: Batch, stick: Yardstick) -> float:
@@ -146,6 +169,38 @@ def eval_score(model: nn.Module, batch: Batch, stick: Yardstick) -> float:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def lost_alone(model: nn.Module, batch: Batch, stick: Yardstick) -> float:
+    """How much worse examples are predicted alone than in their batch, in evaluation mode; 0 where all is well.
+
+    A softmax over the wrong axis, statistics of the batch at the wrong place: the output for one example depends on the
+    others, and what was learned holds in this company only.
+
+    Args:
+        model: its modes are afterwards as they were.
+        batch: of which up to `ALONE` examples are taken, spread over it.
+        stick: the difference of its `share` is told; NaN where the model does not take a single example.
+    """
+    count = len(batch.targets)
+    rows = torch.arange(0, count, max(1, -(-count // ALONE)), device=batch.targets.device)
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            together = matching(forward(model, copied_batch(batch)), batch.targets)
+            singles = [rows_of(batch, rows[i : i + 1]) for i in range(len(rows))]
+            apart = [matching(forward(model, single), single.targets) for single in singles]
+    except Exception:  # what takes no single example is told by the first step, where that matters
+        return math.nan
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    outputs = [output for output in apart if output is not None]
+    if together is None or len(outputs) < len(rows) or any(o.shape[1:] != together.shape[1:] for o in outputs):
+        return math.nan
+    targets = batch.targets[rows]
+    return stick.share(stick.score(together[rows], targets)) - stick.share(stick.score(torch.cat(outputs), targets))
 
 
 def copied_batch(batch: Batch) -> Batch:

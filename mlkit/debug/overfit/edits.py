@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mlkit.data.splits import Batch
 from mlkit.debug.overfit.course import Setup
+from mlkit.debug.overfit.yardstick import Yardstick
 from mlkit.engine.step import forward
 from mlkit.runtime import rng
 
@@ -165,6 +166,14 @@ def last_module(setup: Setup) -> nn.Module | None:
         handle.remove()
     name = returned.get(id(output))
     return None if name is None else setup.model.get_submodule(name)
+
+
+def softmax_over_examples(setup: Setup, stick: Yardstick) -> nn.Softmax | nn.LogSoftmax | None:
+    """The softmax that gives the output, where it runs along the first axis, that of the examples."""
+    last = last_module(setup)
+    if stick.kind != "classes" or not isinstance(last, (nn.Softmax, nn.LogSoftmax)):
+        return None
+    return last if last.dim == 0 or last.dim == -(setup.batch.targets.ndim + 1) else None
 
 
 def without(squash: nn.Module) -> Edit:

@@ -53,10 +53,14 @@ def cause_fragment(report: CauseReport) -> str:
             for finding in report.findings
         ]
         if report.cure is None:
-            parts.append("<h2>no change cures</h2><p>Look at what the model computes, and at the data.</p>")
+            told = ("no change cures", "Look at what the model computes, and at the data.")
+            if report.overfit.is_fine:
+                told = ("the batch is fitted all the same", "The finding says what to change.")
+            parts.append(f"<h2>{told[0]}</h2><p>{told[1]}</p>")
         else:
             change = report.cure.change
-            parts.append(f"<h2>the smallest change that cures: {html.escape(change.name)}</h2>")
+            word = "fitted all the same, and with" if report.overfit.is_fine else "the smallest change that cures"
+            parts.append(f"<h2>{word}: {html.escape(change.name)}</h2>")
             parts.append(f"<p>{html.escape(change.cause)}</p><pre>{html.escape(change.fix)}</pre>")
             if change.override:
                 parts.append(f'<p class="soft">as a setting: <code>{html.escape(change.override)}</code></p>')

@@ -58,7 +58,8 @@ def overfit_batch(
             `Batch`, is taken as it is.
         loss_fn: ``loss_fn(output, targets) -> scalar``; by default what the targets call for.
         optimizer: of ``model``'s parameters, or a function that makes one for a model; by default Adam at 3e-4.
-        steps: most steps; more lets slower trainings come to their end.
+        steps: after which training ends; up to six times as many where the batch will be fitted by then at the pace of
+            the last half.
         seed: of dropout, and of the choice of examples.
         seconds: most for the batch itself, and again for both controls.
         clip_norm: largest 2-norm of the gradient, if training clips.
@@ -80,9 +81,9 @@ def overfit_batch(
     """
     setup = prepared(model, batch, loss_fn, optimizer, seed=seed, clip_norm=clip_norm)
     stick = stick_of(setup)
-    course = train(setup.copied(), stick, steps=steps, seed=seed, seconds=seconds)
+    course = train(setup.copied(), stick, steps=steps, seed=seed, seconds=seconds, longer=True)
     verdict = name_course(course, stick, heights(stick, setup.batch.targets, score=course.last_score))
-    length = max(len(course.losses), 20)
+    length = max(len(course.losses) if verdict.is_fine else min(len(course.losses), steps), 20)
     others: list[Course] = []
     for other in (controls.without_inputs(setup.batch), controls.with_shuffled_labels(setup.batch, seed=seed)):
         twin = setup.copied()

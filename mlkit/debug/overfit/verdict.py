@@ -20,7 +20,7 @@ from mlkit.debug.symptom import symptom
 Symptom = Literal["overfits", "train-eval-gap", "too-good", "goes-up", "explodes", "oscillates", "plateaus", "slow"]
 MEANS: dict[Symptom, str] = {
     "overfits": "the batch is fitted, as it should be",
-    "train-eval-gap": "the batch is fitted in training mode, and not in evaluation mode",
+    "train-eval-gap": "the batch is fitted in training, and not as the model is used: in evaluation mode, or alone",
     "too-good": "the loss says that all is well, and it is not",
     "goes-up": "the loss is higher than at the start",
     "explodes": "the loss is no longer a number, or twenty times what it was",
@@ -30,6 +30,8 @@ MEANS: dict[Symptom, str] = {
 }
 
 
+LOST = 0.1
+"""The part of a fitted batch that may be lost where examples are predicted alone: one of sixteen may be a tie."""
 # An adaptive optimiser trembles at the bottom of a loss: by less than this part of it, that is the plateau's own noise.
 _JITTER = 0.05
 # The losses of one batch under dropout differ by about this part of themselves while they fall as they should.
@@ -89,7 +91,7 @@ def name_course(course: Course, stick: Yardstick | None, among: tuple[Height, ..
         if word == one:
             return Verdict(one, told)
     chance = among[0].value if among else abs(losses[0])
-    gone = _gone(end, chance, stick, stopped)
+    gone = _gone(end, chance, stick, stopped, course.last_score)
     if gone is not None:
         return Verdict("too-good", f"{told}: the loss {gone}, and the predictions are not right")
     if is_flat(losses):
@@ -121,11 +123,12 @@ def is_flat(losses: Sequence[float]) -> bool:
     return before > after and after**2 / (before - after) < 0.05 * gained
 
 
-def _gone(end: float, chance: float, stick: Yardstick | None, stopped: Height | None) -> str | None:
+def _gone(end: float, chance: float, stick: Yardstick | None, stopped: Height | None, score: float) -> str | None:
     """In which way a loss is lower than predictions that are wrong allow; None where it is not."""
     if stick is None or stopped is not None:
         return None
-    if end < 0 and stick.kind != "numbers":
+    # Of numbers a loss may be below zero, as a likelihood is, yet not where they are missed by more than their spread.
+    if end < 0 and (stick.kind != "numbers" or score < -1):
         return "falls below zero"
     return "is nearly gone" if 0 <= end < 0.05 * abs(chance) else None
 
@@ -147,6 +150,9 @@ def _of_fitted(
         return Verdict("explodes", f"{told}; the loss was {highest:.3g} at step {at}, before it came down")
     if trained and not judged:
         return Verdict("train-eval-gap", told)
+    if course.lost_alone > LOST:
+        told += f"; predicted one at a time, {min(course.lost_alone, 1):.0%} of that is lost"
+        return Verdict("train-eval-gap", f"{told}: an output depends on the other examples of its batch")
     if stopped is not None:
         told += f"; the predictions are right, and the loss stopped at {stopped.name} ({stopped.value:.4g})"
         return Verdict("plateaus", f"{told}: {stopped.says}", stopped)

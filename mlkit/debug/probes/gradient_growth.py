@@ -91,11 +91,23 @@ def _of_time(scene: Scene) -> Measurement:
                 continue
         if gradient is None:  # torch's stubs do not know allow_unused
             continue  # type: ignore[unreachable]
-        axis = 1 if module.batch_first else 0
-        norms = [float(one.norm()) for one in gradient.unbind(axis)]
+        norms = _from_each_end(gradient.norm(dim=2) if module.batch_first else gradient.norm(dim=2).T)
         if found := _grown(norms, "time steps", call.site, 3):
             return found
     return {}
+
+
+def _from_each_end(norms: Tensor) -> list[float]:
+    """Norms ``(N, T)`` over examples, each counted back from the last step that the loss reads of it.
+
+    In a batch of padded series fewer and fewer examples reach a step, and none the last ones: their gradient there is
+    exactly zero, which is no growth.
+    """
+    reached = (norms != 0).long().cumsum(1).argmax(1) + 1  # the first place of the largest sum is the last that is read
+    length = int(reached.median())
+    long = norms[reached >= length], reached[reached >= length]
+    places = long[1][:, None] - length + torch.arange(length, device=norms.device)
+    return [float(one) for one in long[0].gather(1, places).norm(dim=0)]
 
 
 def _of_depth(scene: Scene) -> Measurement:

@@ -117,7 +117,7 @@ def cases(seed: int) -> list[Case]:
         ),
         Case(
             "L13", Parts(_mlp(1), (x, 255 * yes), bce, _adam()), Parts(_mlp(1), (x, yes), bce, _adam()), ("too-good",),
-            ("standardised targets", "the usual loss"),
+            ("targets of 0 and 1",),
         ),
         Case(
             "L15", Parts(_then(nn.Sigmoid(), 1), (x, 50 * number.abs()), both, _adam()),
@@ -125,8 +125,9 @@ def cases(seed: int) -> list[Case]:
         ),
         Case(
             "S04", Parts(_then(nn.LogSoftmax(0)), (x, y), F.nll_loss, _adam()),
-            Parts(_then(nn.LogSoftmax(1)), (x, y), F.nll_loss, _adam()), ("plateaus", "slow", "too-good"),
-            ("the output without LogSoftmax", "the usual loss"),
+            Parts(_then(nn.LogSoftmax(1)), (x, y), F.nll_loss, _adam()),
+            ("plateaus", "slow", "too-good", "train-eval-gap"),
+            ("LogSoftmax over the classes", "the output without LogSoftmax"),
         ),
         Case(
             "S07", Parts(nn.Sequential(_mlp(), _MeanOfBatch()), (x, y), ce, _adam()), healthy, ("plateaus",), (),

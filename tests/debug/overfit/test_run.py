@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 import mlkit
 from mlkit.data.splits import Batch
-from mlkit.debug.overfit import overfit_batch
+from mlkit.debug.overfit import overfit_batch, prove
 from mlkit.debug.overfit.choose import balanced
 from mlkit.errors import ConfigError, DataError, ModelError
+from tests.debug.overfit.cases import cases
 
 
 def small() -> nn.Sequential:
@@ -156,7 +157,45 @@ def test_loss_alone_is_judged_where_no_output_matches_the_targets() -> None:
 
 
 def test_a_fall_under_dropout_is_slow_and_no_oscillation() -> None:
-    assert overfit_batch(small(), batch(), F.cross_entropy).symptom == "slow"  # Adam at 3e-4 needs more steps
+    def adam(model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(model.parameters(), lr=3e-5)
+
+    assert overfit_batch(small(), batch(), F.cross_entropy, adam).symptom == "slow"
+
+
+def test_a_batch_on_its_way_is_given_more_steps() -> None:
+    report = overfit_batch(small(), batch(), F.cross_entropy, steps=300)  # Adam at 3e-4 needs more
+    assert report.symptom == "overfits"
+    assert 300 < len(report.course.losses) <= 1800
+    assert overfit_batch(small(), batch(), F.cross_entropy, steps=20).symptom != "overfits"  # not at this pace
+
+
+class _LogSoftmaxOverExamples(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 64), nn.ReLU(), nn.Linear(64, 3), nn.LogSoftmax(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.body(x)
+        return out
+
+
+def test_what_holds_only_in_company_is_a_gap() -> None:
+    model = _LogSoftmaxOverExamples()
+    report = overfit_batch(model, batch(), F.nll_loss, lambda m: torch.optim.Adam(m.parameters(), lr=1e-2))
+    assert report.symptom == "train-eval-gap", str(report)
+    assert report.course.lost_alone > 0.5
+    assert "depends on the other examples" in report.verdict.because
+
+
+def test_a_mistake_that_one_batch_does_not_show_is_told() -> None:
+    sick = next(case.sick for case in cases(0) if case.code == "L04")  # kl_div of probabilities
+    report = prove(sick.model, sick.batch, sick.loss_fn, sick.optimizer, seconds=20)
+    assert report.overfit.is_fine
+    assert not report.is_fine
+    assert [finding.code for finding in report.findings] == ["loss.wrong-space-into-kl"]
+    assert "fitted all the same" in str(report)
+    assert "wrong-space-into-kl" in report._repr_html_()
 
 
 def test_the_report_reads_at_80_columns_and_survives_json() -> None:
