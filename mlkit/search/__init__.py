@@ -1,7 +1,7 @@
 """Hyper-parameter search: from wide ranges to the few configurations that are level at the top, and why.
 
 Not here: training (`mlkit.engine`), nor settings from files (`mlkit.config`). Names are resolved when first used;
-Optuna, an extra, is needed only for Bayesian optimisation.
+Optuna, an extra, is needed only for Bayesian optimisation and to be a sampler of its studies.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlkit.search.methods import CoarseToFine
     from mlkit.search.objective import Serial
     from mlkit.search.result import SearchResult
+    from mlkit.search.sampler import CoarseToFineSampler
     from mlkit.search.scoring import Satisficing, WeightedMean, pareto
     from mlkit.search.space import Space
     from mlkit.search.text import interval, parse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Choice": "dimensions",
     "CoarseToFine": "methods",
+    "CoarseToFineSampler": "sampler",
     "Comparison": "finals",
     "Executor": "trials",
     "Fidelity": "halving",
@@ -59,6 +61,7 @@ _WHERE = {
 __all__ = [
     "Choice",
     "CoarseToFine",
+    "CoarseToFineSampler",
     "Comparison",
     "Executor",
     "Fidelity",

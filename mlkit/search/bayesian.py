@@ -94,7 +94,7 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 def encoded(dimension: Dimension, value: Value) -> Value:
     """A value as the distribution knows it."""
     if isinstance(dimension, Choice) and dimension.is_ordered:
-        return dimension.values.index(value)
+        return int(dimension.unit(value) * len(dimension.values))  # `index` takes 1, 1.0 and True for the same
     return value
 
 

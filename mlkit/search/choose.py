@@ -48,7 +48,9 @@ def make_method(
         )
     if method == "manual":
         listed = list(configurations or ())
-        return Manual(tuple(listed)), Space.make(space) if space is not None else _space_of(listed)
+        held = Space.make(space) if space is not None else _space_of(listed)
+        held.points(listed)  # names and values fit, or it says what does not
+        return Manual(tuple(listed)), held
     if space is None:
         raise ConfigError("there is no space to search", todo='search.run(objective, {"lr": search.log(1e-5, 1.0)})')
     whole = Space.make(space)
@@ -87,7 +89,7 @@ def _space_of(configurations: Sequence[Mapping[str, Value]]) -> Space:
     if not configurations:
         raise ConfigError("no configurations to compare", todo='configurations=[{"lr": 0.1}, {"lr": 0.01}]')
     dimensions: dict[str, Dimension] = {}
-    for name in configurations[0]:
+    for name in dict.fromkeys(name for configuration in configurations for name in configuration):
         if any(name not in configuration for configuration in configurations):
             raise ConfigError("a configuration lacks a value", received=name, allowed="the same names in all")
         values = list(dict.fromkeys(configuration[name] for configuration in configurations))

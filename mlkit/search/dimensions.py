@@ -167,15 +167,15 @@ class Integer:
             return self
         floor = self.multiple if self.low > 0 else 0 if self.low == 0 else -math.inf
         least, most = self.limits or (floor, math.inf)
+        step = self.multiple
         if self.log:
             ratio = self.high / self.low
             low, high = self.low * ratio**-below, self.high * ratio**above
         else:
-            # At least a step, since 0.5 of depth 1 to 2 would be none.
             length = self.high - self.low
-            low = self.low - math.ceil(below * length)
-            high = self.high + math.ceil(above * length)
-        step = self.multiple
+            low, high = self.low - math.ceil(below * length), self.high + math.ceil(above * length)
+        # At least a step, since 0.5 of depth 1 to 2 would be none.
+        low, high = min(low, self.low - step), max(high, self.high + step)
         grown_low = self.low if below <= 0 else math.ceil(max(low, least) / step) * step
         grown_high = self.high if above <= 0 else math.floor(min(high, most) / step) * step
         return replace(self, low=min(grown_low, self.low), high=max(grown_high, self.high))
@@ -204,14 +204,7 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.values:
             raise ConfigError("choice() without values", allowed="one value or more", todo="choice('relu', 'tanh')")
-        wrong = [value for value in self.values if not isinstance(value, (bool, int, float, str, type(None)))]
-        if wrong:
-            raise ConfigError(
-                "choice() of a value that a log cannot keep",
-                received=repr(wrong[0]),
-                allowed="numbers, text, True, False, None",
-                todo="choose by name, and look the name up in the objective",
-            )
+        _raise(list(_value_problems("choice", self.values)))
         if len({(type(value), value) for value in self.values}) < len(self.values):
             raise ConfigError("choice() with a value twice", received=self.values, allowed="values that differ")
 
@@ -251,6 +244,9 @@ class Fixed:
     """
 
     only: Value
+
+    def __post_init__(self) -> None:
+        _raise(list(_value_problems("fixed", (self.only,))))
 
     def unit(self, value: Value) -> float:
         """The middle, whatever the value."""
@@ -336,6 +332,14 @@ def _limit_problems(dimension: Log | Uniform | Integer) -> Iterator[Problem]:
         yield Problem("log(): there is no logarithm at or below 0", f"limits={limits}", "a positive lower limit")
 
 
+def _value_problems(name: str, values: tuple[object, ...]) -> Iterator[Problem]:
+    for value in values:
+        plain = isinstance(value, (bool, int, float, str, type(None)))
+        if not plain or (isinstance(value, float) and not math.isfinite(value)):
+            what, todo = f"{name}() of a value that a log cannot keep", "look a name up in the objective"
+            yield Problem(what, repr(value), "finite numbers, text, True, False, None", todo)
+
+
 def _raise(problems: list[Problem]) -> None:
     if problems:
         raise ConfigError(problems)
@@ -369,5 +373,5 @@ def _text(value: Value) -> str:
 
 
 def _extras(dimension: Log | Uniform | Integer) -> str:
-    limits = "" if dimension.limits is None else f", limits=({dimension.limits[0]:g}, {dimension.limits[1]:g})"
+    limits = "" if dimension.limits is None else f", limits=({', '.join(map(_text, dimension.limits))})"
     return ("" if dimension.grow else ", grow=False") + limits

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -123,18 +124,21 @@ def run(
     executor: Executor = objective if _is_executor(objective) else Serial(objective, score=scorer(score, direction))  # type: ignore[assignment, arg-type]
     way = _direction(score, direction)
     chosen, whole = make_method(method, space, seed=seed, number=rounds, configurations=configurations)
-    _check(budget, finalists, seeds)
+    _check(way, seed, budget=budget, finalists=finalists, seeds=seeds, rounds=1 if rounds is None else rounds)
     levels = _fidelity(executor, fidelity)
     header: dict[str, object] = {
         "space": whole.to_dict(),
-        "method": method if isinstance(method, str) else repr(method),
+        "method": method if isinstance(method, str) else _name(method),
         "budget": budget,
         "seed": seed,
         "direction": way,
-        "fidelity": None if levels is None else list(levels.rungs()),
+        "score": score if score is None or isinstance(score, str) else _name(score),
+        "fidelity": None if levels is None else [list(levels.rungs()), levels.eta, levels.audit],
         "rounds": rounds,
         "finalists": [finalists, seeds],
     }
+    if configurations is not None:
+        header["configurations"] = [dict(configuration) for configuration in configurations]
     search = _Search(executor, chosen, whole, Ledger(folder, header), way, levels, seed)
     begin = time.perf_counter()
     search.rounds(budget, on_round, until=math.inf if time_limit is None else begin + time_limit)
@@ -210,7 +214,10 @@ class _Search:
             else:
                 self.trials[outcome.job.trial].seeds[outcome.job.seed] = outcome.score
         scores = {t.number: [t.seeds[seed] for seed in others] for t in best if t.number not in failed}
-        return compare(scores, sign=self.sign, failed=failed) if scores else None
+        if not scores:
+            self.notes.append(f"all finalists failed with other seeds: {_reasons(list(failed.values()))}")
+            return None
+        return compare(scores, sign=self.sign, failed=failed)
 
     def result(self, comparison: Comparison | None, seconds: float) -> SearchResult:
         """Everything together."""
@@ -264,7 +271,7 @@ class _Search:
         def score(trials: Sequence[Trial], rung: float) -> None:
             level = None if self.fidelity is None else _plain(rung)
             jobs = [Job(trial.number, trial.params, level, self.seed) for trial in trials]
-            for outcome in self._do(jobs):
+            for outcome in self._do(jobs, reached={t.number: t.fidelity for t in trials if t.scores}):
                 by_number[outcome.job.trial].add(outcome)
 
         if self.fidelity is None:
@@ -273,12 +280,13 @@ class _Search:
         rng = np.random.default_rng(derive_seed(self.seed, "audit", number))
         return halve(new, self.rungs, settings=self.fidelity, sign=self.sign, rng=rng, score=score, before=self.trials)
 
-    def _do(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def _do(self, jobs: Sequence[Job], *, reached: Mapping[int, float] | None = None) -> list[Outcome]:
         """Outcomes in the order of the jobs: from the ledger where it has them, from the executor else."""
         known: dict[tuple[int, int], Outcome | None] = {(job.trial, job.seed): self.ledger.outcome(job) for job in jobs}
         missing = [job for job in jobs if known[job.trial, job.seed] is None]
         first_failures: list[str] = [] if not self.trials and len(missing) == len(jobs) else ["-"]
-        for done in self.executor(missing) if missing else ():
+        for given in self.executor(missing) if missing else ():
+            done = _checked(given, above=(reached or {}).get(given.job.trial, -math.inf))
             self.ledger.add(done)
             known[done.job.trial, done.job.seed] = done
             first_failures.append(done.reason or "")
@@ -314,6 +322,15 @@ class _Search:
                 self.notes.append(why)
 
 
+def _checked(outcome: Outcome, *, above: float) -> Outcome:
+    """Without the points of the curve that are known: a trial that starts again, as after a kill, reports them anew."""
+    curve = tuple(point for point in outcome.curve if point[0] > above)
+    if outcome.score is not None and not math.isfinite(outcome.score):
+        why = "NaN" if math.isnan(outcome.score) else "infinite"
+        return replace(outcome, score=None, reason=outcome.reason or why, curve=curve)
+    return replace(outcome, curve=curve)
+
+
 def _is_executor(objective: object) -> bool:
     return isinstance(getattr(objective, "takes", None), tuple) and callable(objective)
 
@@ -323,10 +340,18 @@ def _direction(score: str | Score | None, direction: Direction | None) -> Direct
     return direction or ("min" if made is None else made.direction)
 
 
-def _check(budget: int, finalists: int, seeds: int) -> None:
-    for name, value in (("budget", budget), ("finalists", finalists), ("seeds", seeds)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{name} cannot be right", received=repr(value), allowed="a whole number, 1 or more")
+def _name(part: object) -> str:
+    """What tells a method or a score from others, and is the same in another process."""
+    return repr(part) if is_dataclass(part) else str(getattr(part, "__qualname__", type(part).__qualname__))
+
+
+def _check(direction: str, seed: int, **numbers: int) -> None:
+    if direction not in ("min", "max"):
+        raise ConfigError("direction cannot be right", received=repr(direction), allowed="'min' or 'max'")
+    for name, value, least in (("seed", seed, 0), *((name, value, 1) for name, value in numbers.items())):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            allowed = f"a whole number, {least} or more"
+            raise ConfigError(f"{name} cannot be right", received=repr(value), allowed=allowed)
 
 
 def _fidelity(executor: Executor, fidelity: float | Fidelity | None) -> Fidelity | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from mlkit.search.dimensions import Dimension, Integer
 from mlkit.search.kernel import elite_size
@@ -64,7 +65,7 @@ def edges(space: Space, ranked: Sequence[Trial], *, round_number: int, grow: boo
 
     An edge counts when at least half of the elite, weighted by rank, lies in the outer tenth of the range; or more
     where a range of few whole numbers has its ends there by chance. It does not grow towards where half of the trials,
-    two or more, failed.
+    two or more, failed, be it in its outer fifth or beyond the elite.
 
     Args:
         space: in effect.
@@ -84,18 +85,24 @@ def edges(space: Space, ranked: Sequence[Trial], *, round_number: int, grow: boo
         units = np.array([dimension.unit(trial.params[name]) for trial in elite])
         everywhere = np.array([dimension.unit(trial.params[name]) for trial in (*feasible, *failed)])
         is_lost = np.arange(len(everywhere)) >= len(feasible)
-        by_chance = _share_of_an_end(dimension)
-        needed = max(0.5, min(2 * by_chance, 0.9))
         for side in SIDES:
+            by_chance = _share_of_an_end(dimension, side)
+            needed = max(0.5, min(2 * by_chance, 0.9))
             outward = units if side == "high" else 1 - units
             at_edge = outward > 1 - max(MARGIN, by_chance)
             if float(weight[at_edge].sum()) < needed:
                 continue
-            near = (everywhere if side == "high" else 1 - everywhere) > 1 - 2 * MARGIN
-            fails = int(is_lost[near].sum())
-            beyond_failed = fails >= 2 and 2 * fails >= int(near.sum())
+            everyone = everywhere if side == "high" else 1 - everywhere
+            # The elite may crowd right before a cliff: then those beyond it tell, not all that are near.
+            parts = (everyone > 1 - 2 * MARGIN, everyone > outward.max())
+            beyond_failed = any(_mostly_failed(is_lost[part]) for part in parts)
             found.append(_edge(round_number, name, side, dimension, grow=grow, beyond_failed=beyond_failed))
     return found
+
+
+def _mostly_failed(is_lost: npt.NDArray[np.bool_]) -> bool:
+    fails = int(is_lost.sum())
+    return fails >= 2 and 2 * fails >= len(is_lost)
 
 
 def _edge(round_number: int, name: str, side: Side, dimension: Dimension, *, grow: bool, beyond_failed: bool) -> Edge:
@@ -122,8 +129,10 @@ def widened(space: Space, found: Sequence[Edge]) -> Space:
     return space.changed(after)
 
 
-def _share_of_an_end(dimension: Dimension) -> float:
+def _share_of_an_end(dimension: Dimension, side: Side) -> float:
     """The share of [0, 1] that belongs to the last value of a range of whole numbers; 0 for others."""
     if not isinstance(dimension, Integer):
         return 0.0
-    return 1 - (dimension.unit(dimension.high - dimension.multiple) + dimension.unit(dimension.high)) / 2
+    # At 1 to 8 on a log scale, 1 has two fifths of the range and 8 a twentieth.
+    step = dimension.multiple / 2
+    return dimension.unit(dimension.low + step) if side == "low" else 1 - dimension.unit(dimension.high - step)

@@ -88,7 +88,7 @@ class Halving:
         return {
             "rungs": list(self.rungs),
             "counts": list(self.counts),
-            "correlations": list(self.correlations),
+            "correlations": [None if math.isnan(value) else value for value in self.correlations],
             "spent": self.spent,
             "spent_restarting": self.spent_restarting,
         }

@@ -126,7 +126,8 @@ def _divergences(points: Array, cells: Sequence[int]) -> Array:
         density = _frequencies(column, count) if count else _smooth(column)
         everyone, best = density.mean(axis=0), density[:good].mean(axis=0)
         values.append(float((everyone * (best / everyone - 1) ** 2).sum() / everyone.sum()))
-    return np.array(values)
+    found = np.array(values)
+    return np.where(found > 1e-12, found, 0.0)  # below that it is rounding, of which shares would be made
 
 
 def _frequencies(column: Array, count: int) -> Array:

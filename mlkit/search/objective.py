@@ -110,4 +110,4 @@ def _single(returned: object, metrics: Mapping[str, float]) -> float:
 
 
 def _finite(curve: list[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    return tuple((fidelity, score) for fidelity, score in curve if math.isfinite(score))
+    return tuple((fidelity, score) for fidelity, score in curve if math.isfinite(fidelity + score))

@@ -139,7 +139,8 @@ class SearchResult:
         }
 
     def __str__(self) -> str:
-        blocks = [self._head(), self._best_ones(), self._parameters(), self._rounds(), self._remarks()]
+        head = [piece for line in self._head() for piece in _wrapped(line)]
+        blocks = [head, self._best_ones(), self._parameters(), self._rounds(), self._remarks()]
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def _repr_html_(self) -> str:
@@ -160,9 +161,7 @@ class SearchResult:
         way = "smallest" if self.direction == "min" else "largest"
         runs = sum(len(trial.seeds) for trial in self.trials)
         more = f" and {runs} runs with other seeds" if runs else ""
-        lines = [
-            f"{len(self.trials)} trials{more} in {_duration(self.seconds)}, {failed} infeasible; {way} score is best"
-        ]
+        lines = [f"{len(self.trials)} trials{more} in {_duration(self.seconds)}, {failed} infeasible; {way} is best"]
         if self.comparison is not None:
             lines.append(f"score of the chosen one, without the luck of the choice: {self.comparison.corrected}")
         elif self.best.score is not None:
@@ -203,11 +202,10 @@ class SearchResult:
             rows.append([part.name, str(part), share, (item and item.expected) or ""])
         if len(rows) == 1:
             return []
-        return [
-            *_table(rows, left=4),
-            f"good values: of the {self.plausible[0].count} trials level with the best; "
-            "importance: over the first round",
-        ]
+        count = self.plausible[0].count
+        good = f"{count} trial{'s' * (count > 1)} level with the best"
+        meaning = f"good values: of the {good}; importance: over the first round"
+        return [*_table(rows, left=4), *_wrapped(meaning)]
 
     def _rounds(self) -> list[str]:
         return [str(part) for part in self.rounds]

@@ -5,6 +5,7 @@ Not here: the metrics themselves (`mlkit.metrics`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from mlkit.errors import ConfigError, did_you_mean
 from mlkit.metrics.objectives import Direction, direction
 from mlkit.search.trials import Trial
 
-_LIMIT = re.compile(r"\s*(<=|>=)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
+_LIMIT = re.compile(r"\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 # Beyond any score, so that every configuration within the limits comes first; only ranks matter to the search.
 _OUTSIDE = 1e9
 
@@ -125,10 +126,14 @@ def pareto(trials: Sequence[Trial], directions: Mapping[str, Direction]) -> list
     """The trials that no other beats in one metric without losing in another.
 
     Args:
-        trials: those without one of the metrics, or infeasible, are left out.
+        trials: those without one of the metrics, with NaN for it, or infeasible, are left out.
         directions: name of the metric to which way is better.
     """
-    usable = [trial for trial in trials if trial.feasible and all(name in trial.metrics for name in directions)]
+    usable = [
+        trial
+        for trial in trials
+        if trial.feasible and not any(math.isnan(trial.metrics.get(name, math.nan)) for name in directions)
+    ]
     losses = [[(1 if way == "min" else -1) * trial.metrics[n] for n, way in directions.items()] for trial in usable]
 
     def beaten(row: list[float]) -> bool:
