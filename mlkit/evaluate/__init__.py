@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlkit.evaluate.noise import noise_of_repeats, noise_of_soft_labels, noise_of_votes, noisy_against_clean
     from mlkit.evaluate.power_law import fit_power_law
     from mlkit.evaluate.selection import bias_corrected, resplit_check, selection_ceiling
+    from mlkit.evaluate.sure import wrong_where_sure
     from mlkit.evaluate.terms import Term
     from mlkit.evaluate.unseen import unseen_predictions
     from mlkit.evaluate.weights import importance_weights, weighted_error
@@ -52,6 +53,7 @@ _WHERE = {
     "learning_curve": "curve",
     "fit_power_law": "power_law",
     "worst_rows": "worst",
+    "wrong_where_sure": "sure",
     "unseen_predictions": "unseen",
     "Cartography": "cartography",
     "Decomposition": "decomposition",
@@ -98,6 +100,7 @@ __all__ = [
     "unseen_predictions",
     "weighted_error",
     "worst_rows",
+    "wrong_where_sure",
 ]
 
 

@@ -5,7 +5,7 @@ Not here: which action comes first for a given model (`mlkit.evaluate.advice`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlkit.evaluate.decomposition import BIAS as SQUARED_BIAS
@@ -25,6 +25,7 @@ class Action:
         name: of the action.
         share: of the term that it may plausibly remove, 0 to 1.
         call: the command or call that does it, or the first step of it.
+        then: what is left to do by hand after it.
         basis: where the share comes from. ``"judgement"``: the order is the practitioner's handbook's, the number is
             ours, for no study measured it in general. ``"arithmetic"``: it follows from ``why``.
         why: what the share rests on.
@@ -35,12 +36,21 @@ class Action:
     call: str
     basis: Basis = "judgement"
     why: str = ""
+    then: str = ""
+
+    @property
+    def is_command(self) -> bool:
+        """Whether ``call`` is to be typed in a shell."""
+        return self.call.startswith("python -m ")
 
 
 TRAIN = "python -m mlkit.train"
 SEARCH = "python -m mlkit.search"
+EVALUATE = "python -m mlkit.evaluate"
 MEMBERS = 5  # of an ensemble: beyond five each further member removes less than 4 % of the seed part
 
+_CURVE, _READ_CURVE = "mlkit.evaluate.learning_curve(learner, data, …)", "read there what twice the rows would bring"
+_SEEDS, _MEAN = f"{TRAIN} -m seed=0,1,2,3,4", "average the probabilities of the five models"
 _BIGGER = Action("a bigger model", 0.5, f"{TRAIN} model=mlp model.hidden=[512,512]")
 _LESS_REGULARISATION = Action(
     "less regularisation", 0.4, f"{TRAIN} optimizer.weight_decay=0 model=mlp model.dropout=0 trainer.label_smoothing=0"
@@ -62,10 +72,10 @@ UNDERFITTING = (
 )
 # Where human error is not known the step holds irreducible error too, of which no model removes anything: half the
 # shares, as if half of the step were irreducible.
-UNDERFITTING_OR_NOISE = tuple(Action(one.name, one.share / 2, one.call, one.basis, one.why) for one in UNDERFITTING)
+UNDERFITTING_OR_NOISE = tuple(replace(one, share=one.share / 2) for one in UNDERFITTING)
 
 OVERFITTED = (
-    Action("more training data", 0.4, "mlkit.evaluate.learning_curve, which forecasts what twice the rows bring"),
+    Action("more training data", 0.4, _CURVE, then=_READ_CURVE),
     Action("normalisation", 0.3, f"{TRAIN} model=mlp model.normalization=batch"),
     _AUGMENT,
     _REGULARISE,
@@ -80,22 +90,24 @@ FROM_DATA = (
     Action(
         "more training data",
         0.5,
-        "mlkit.evaluate.learning_curve, which forecasts what twice the rows bring",
+        _CURVE,
         "arithmetic",
         "twice the rows halve a variance that falls as 1/n",
+        _READ_CURVE,
     ),
     _AUGMENT,
     _REGULARISE,
-    Action("an ensemble over resampled rows", 0.25, f"{TRAIN} -m seed=0,1,2,3,4, and average the probabilities"),
+    Action("an ensemble over resampled rows", 0.25, _SEEDS, then=_MEAN),
     _SMALLER,
 )
 FROM_SEEDS = (
     Action(
         f"an ensemble of {MEMBERS} seeds",
         1 - 1 / MEMBERS,
-        f"{TRAIN} -m seed=0,1,2,3,4, and average the probabilities",
+        _SEEDS,
         "arithmetic",
         f"the mean of {MEMBERS} independent runs on the same rows has 1/{MEMBERS} of it",
+        _MEAN,
     ),
     Action("an average of the weights", 0.4, f"{TRAIN} trainer.ema_decay=0.999"),
     Action("a rate that falls to 0", 0.3, f"{TRAIN} schedule=cosine"),

@@ -6,7 +6,7 @@ Not here: the lists of actions (`mlkit.evaluate.actions`), nor trying them.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ class Step:
         return {
             "action": self.action.name,
             "call": self.action.call,
+            "then": self.action.then,
             "share": self.action.share,
             "basis": self.action.basis,
             "term": self.term.to_dict(),
@@ -92,13 +93,18 @@ class Advice:
         for number, step in enumerate(self.steps, 1):
             lines += wrapped(f"{number}. {step.action.name}", first="  ", rest="     ")
             lines += wrapped(step.reason(), first="     ", rest="     ")
-            lines += wrapped(step.action.call, first="     > ", rest="       ")
+            # A command in one line, however long, so that it can be copied.
+            call = step.action.call
+            lines += [f"     {call}"] if step.action.is_command else wrapped(call, first="     ", rest="     ")
+            if step.action.then:
+                lines += wrapped(f"then {step.action.then}", first="     ", rest="     ")
         return "\n".join([*lines, *(line for note in self.notes for line in wrapped(note, first="  ", rest="  "))])
 
     def _repr_html_(self) -> str:
         items = "".join(
             f"<li><b>{html.escape(step.action.name)}</b><div>{html.escape(step.reason())}</div>"
-            f"<div><code>{html.escape(step.action.call)}</code></div></li>"
+            f"<div><code>{html.escape(step.action.call)}</code></div>"
+            f"<div>{html.escape(f'then {step.action.then}' if step.action.then else '')}</div></li>"
             for step in self.steps
         )
         notes = "".join(f'<div style="opacity:0.75">{html.escape(note)}</div>' for note in self.notes)
@@ -111,6 +117,7 @@ def advise(
     *,
     others: Sequence[Term] = (),
     most: int = 3,
+    way: Callable[[Action], Action | None] = lambda action: action,
 ) -> Advice:
     """Order the actions by what they are sure to be worth: lower bound of a term times the share they may remove.
 
@@ -123,6 +130,7 @@ def advise(
         decomposition: of a loss; 0-1 loss has no additive parts and adds nothing.
         others: further terms in the unit of the ladder, such as ``label_errors(...).term``.
         most: actions to name.
+        way: the action as it is carried out on the user's own set-up, with a call of its own; None leaves it out.
 
     Raises:
         DataError: neither ladder nor decomposition.
@@ -143,9 +151,10 @@ def advise(
     # Noise is acted on where it is nearly all there is: no model removes it, and labels are dear.
     weighed = [one for one in weighed if one[0] > 0 and (one[1].name != IRREDUCIBLE or noise >= REACHED)]
     steps = [
-        Step(action, term, unit, at_least, at_least * action.share)
+        Step(fitting, term, unit, at_least, at_least * fitting.share)
         for at_least, term, unit in weighed
         for action in ACTIONS[term.name]
+        if (fitting := way(action)) is not None
     ]
     chosen = _best(steps, most)
     # What nobody can remove is no problem to be solved first, however large it is.

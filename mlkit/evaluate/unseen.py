@@ -5,10 +5,12 @@ Not here: what is read from them (`mlkit.evaluate.label_errors`), nor losses on 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from mlkit.errors import ConfigError
-from mlkit.evaluate.learners import Inputs, Job, Learner, carry_out, take
+from mlkit.errors import ConfigError, DataError
+from mlkit.evaluate.learners import Inputs, Job, Learner, Predict, carry_out, take
 from mlkit.evaluate.outputs import Floats, Outputs, Predictions, formed, numbers
 from mlkit.evaluate.partition import halves
 from mlkit.runtime.keys import derive_seed
@@ -50,13 +52,41 @@ def unseen_predictions(
         for k, pair in enumerate(pairs)
         for side, rows in enumerate(pair)
     ]
+    return out_of_half(zip(jobs, carry_out(learner, x, labels, jobs), strict=True), x, rows=n, outputs=outputs)
+
+
+def out_of_half(trained: Iterable[tuple[Job, Predict]], x: Inputs, *, rows: int, outputs: Outputs = "logits") -> Floats:
+    """Mean probabilities ``(rows, C)`` of every training row by those of the models that did not train on it.
+
+    Args:
+        trained: what each model was trained on, and its predictions; those of all rows are passed over.
+        x: training inputs.
+        rows: how many.
+        outputs: what the models predict: ``"logits"`` or ``"probabilities"``.
+
+    Raises:
+        DataError: a row that every model was trained on.
+        ModelError: predictions that are none.
+
+    >>> always = lambda x: np.tile([0.8, 0.2], (len(x), 1))
+    >>> trained = [(Job(np.array([0, 1]), 0), always), (Job(np.array([2, 3]), 1), always)]
+    >>> out_of_half(trained, np.zeros((4, 1)), rows=4, outputs="probabilities")[0].tolist()
+    [0.8, 0.2]
+    """
     total: Floats | None = None
-    seen = np.zeros(n)
-    for job, predict in zip(jobs, carry_out(learner, x, labels, jobs), strict=True):
-        others = np.setdiff1d(np.arange(n), job.rows)
+    seen = np.zeros(rows)
+    for job, predict in trained:
+        others = np.setdiff1d(np.arange(rows), job.rows)
+        if len(others) == 0:
+            continue
         found = formed(predict(take(x, others)), rows=len(others), loss="brier", outputs=outputs, who="the learner")
-        total = np.zeros((n, found.shape[1])) if total is None else total
+        total = np.zeros((rows, found.shape[1])) if total is None else total
         total[others] += found
         seen[others] += 1
-    assert total is not None
+    if total is None or (seen == 0).any():
+        raise DataError(
+            "a row was trained on by every model",
+            received=f"{int((seen == 0).sum())} such rows",
+            todo="train on halves",
+        )
     return total / seen[:, None]

@@ -167,7 +167,7 @@ def test_the_commands_compose() -> None:
     from mlkit.config.compose import composer
 
     commands = {one.call for actions in ACTIONS.values() for one in actions if one.call.startswith("python -m mlkit.t")}
-    words = {call: [w for w in call.split(", and ")[0].split() if "=" in w and "seed=" not in w] for call in commands}
+    words = {call: [w for w in call.split() if "=" in w and "seed=" not in w] for call in commands}
     with composer("train") as session:
         for call, overrides in words.items():
             extra = [] if any(word.startswith("model=") for word in overrides) else ["model=mlp"]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from mlkit.errors import ConfigError, ModelError
+from mlkit.errors import ConfigError, DataError, ModelError
 from mlkit.evaluate.learners import Job
-from mlkit.evaluate.unseen import unseen_predictions
+from mlkit.evaluate.unseen import out_of_half, unseen_predictions
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -63,3 +63,15 @@ def test_bad_input_is_refused() -> None:
         unseen_predictions(remembers, data, outputs="probabilities", partitions=0)
     with pytest.raises(ModelError, match="cannot be probabilities"):
         unseen_predictions(lambda x, y, seed: lambda rows: np.ones((len(rows), 2)), data, outputs="probabilities")
+
+
+def test_models_of_all_rows_judge_none_and_every_row_needs_one() -> None:
+    def says(own: float) -> Predict:
+        return lambda rows: np.tile([own, 1 - own], (len(rows), 1))
+
+    halves = [(Job(np.array([0, 1]), 0), says(0.2)), (Job(np.array([2, 3]), 0), says(0.6))]
+    whole = (Job(np.arange(4), 0), says(0.9))
+    found = out_of_half([*halves, whole], np.zeros((4, 1)), rows=4, outputs="probabilities")
+    assert found[:, 0] == pytest.approx([0.6, 0.6, 0.2, 0.2])
+    with pytest.raises(DataError, match="trained on by every model"):
+        out_of_half([halves[0], whole], np.zeros((4, 1)), rows=4, outputs="probabilities")

@@ -34,11 +34,13 @@ class ConfigLearner:
         config: of the run.
         data: its data; every model is trained on rows of ``train``.
         speed: filled with how the models were trained.
+        trained: filled with the rows and seed of every model, and its predictions.
     """
 
     config: Config
     data: DataBundle
     speed: list[dict[str, object]] = field(default_factory=list)
+    trained: list[tuple[Job, Predict]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         refuse_what_runs_alone(self.config)
@@ -62,7 +64,9 @@ class ConfigLearner:
             places = [place for place, job in enumerate(jobs) if len(job.rows) == count]
             for place, result in zip(places, self._trained([jobs[place] for place in places], count), strict=True):
                 found[place] = Predictor(result.model, device)
-        return [found[place] for place in range(len(jobs))]
+        predictors = [found[place] for place in range(len(jobs))]
+        self.trained += zip(jobs, predictors, strict=True)
+        return predictors
 
     def _trained(self, jobs: Sequence[Job], count: int) -> PopulationResult:
         members = [
@@ -74,7 +78,8 @@ class ConfigLearner:
         results = train_many(
             self._model,
             members,
-            dataclasses.replace(self.data, test=None, target_val=None),  # which nobody is to look at sixteen times
+            # Nobody looks at how these models do after each epoch: one row is the fewest that can be judged.
+            dataclasses.replace(self.data, val=self.data.val.subset(torch.tensor([0])), test=None, target_val=None),
             loss_fn=loss_for(self.data.task),
             metrics=[],
             max_epochs=round(epochs * len(self.data.train) / count),

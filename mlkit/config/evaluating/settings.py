@@ -28,6 +28,7 @@ class EvaluateSettings:
         "auto", "what is decomposed; auto is the loss that the task calls for"
     )
     rows: int = setting(2000, "test rows that the retrained models are judged on, at most", within=">= 10")
+    curve: bool = setting(False, "also a learning curve, which takes as long as 30 runs")
     folder: str | None = setting(None, "where the pages go; the run's own folder by default", example="evaluation")
 
 

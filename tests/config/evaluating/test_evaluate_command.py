@@ -52,7 +52,9 @@ def test_the_page_of_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     page = (tmp_path / "evaluation.html").read_text()
     assert "<svg" in page
     assert "What to do next" in page
-    assert max(map(len, printed[printed.index("error ladder") : printed.index("page: ")].splitlines())) <= 80
+    lines = printed[printed.index("error ladder") : printed.index("page: ")].splitlines()
+    # Commands stand in one line, so that they can be copied.
+    assert max(len(line) for line in lines if not line.lstrip().startswith("python -m ")) <= 80
 
 
 def test_the_advice_is_of_the_terms_that_are_shown(
@@ -76,6 +78,24 @@ def test_a_run_that_is_not_there_yet_is_trained(tmp_path: Path, capsys: pytest.C
     assert main([*QUICK, "size=none", f"hydra.run.dir={tmp_path / 'run'}"]) == 0
     assert (tmp_path / "run" / "evaluation.html").exists()
     assert "no decomposition: size=none" in capsys.readouterr().out
+
+
+def test_what_cannot_be_trained_together_is_told_and_the_rest_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*QUICK, "trainer.early_stopping=3", "curve=true", f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no decomposition: models that are trained together cannot have trainer.early_stopping=3" in printed
+    assert "error ladder" in printed
+    assert "what to do next" in printed
+
+
+def test_a_learning_curve_where_it_is_asked_for(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"run={run}", "size=none", "curve=true", f"folder={tmp_path}"]) == 0
+    assert "0-1 loss by training rows" in capsys.readouterr().out
+    found = json.loads((tmp_path / "evaluation.json").read_text())["curve"]
+    assert found["sizes"][-1] == len(finished_run(run).data.train)
+    assert np.mean(found["errors"][-1]) < np.mean(found["errors"][0])
 
 
 def test_what_is_read_back_is_the_model_that_was_judged(run: Path) -> None:
