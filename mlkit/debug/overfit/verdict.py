@@ -80,7 +80,9 @@ def name_course(course: Course, stick: Yardstick | None, among: tuple[Height, ..
         told += f", {shown} {course.last_score:.3g} in training mode, {course.last_eval_score:.3g} in evaluation mode"
         told += f" (best constant answer: {stick.constant:.3g})" if stick.kind != "numbers" else ""
     trained, judged = _fitted(course, stick, losses)
-    stopped = named(end, among, noise=noise) if is_flat(losses) else None
+    # Right predictions end at a high loss only by stopping there: a creep at a known constant is enough to tell.
+    rests = is_flat(losses) or (trained and _creeps(losses))
+    stopped = named(end, among, noise=noise) if rests else None
     if trained or judged:
         return _of_fitted(course, stick, told, trained=trained, judged=judged, stopped=stopped)
     word = symptom(losses, is_same_batch=True)
@@ -121,6 +123,15 @@ def is_flat(losses: Sequence[float]) -> bool:
     if after <= max(noise, 0.002 * abs(late), 0.01 * gained):
         return True
     return before > after and after**2 / (before - after) < 0.05 * gained
+
+
+def _creeps(losses: Sequence[float]) -> bool:
+    """Whether the last fifth of a curve is within a twentieth of the fifth before."""
+    part = len(losses) // 5
+    if part < 4:
+        return False
+    before, after = statistics.median(losses[-2 * part : -part]), statistics.median(losses[-part:])
+    return abs(before - after) <= 0.05 * abs(before)
 
 
 def _gone(end: float, chance: float, stick: Yardstick | None, stopped: Height | None, score: float) -> str | None:
