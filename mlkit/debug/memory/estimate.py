@@ -103,7 +103,7 @@ class MemoryEstimate:
         lines.append("")
         if self.budget is not None:
             word = "fits" if self.fits else "does not fit"
-            lines.append(f"  {word} in {shown(self.budget)}; the largest batch that does: about {self.largest}")
+            lines.append(f"  {word} in {shown(self.budget)}; the largest batch that does: about {self.largest:,}")
         for saving in self.savings:
             told = f"{saving.what} saves {shown(saving.saved)}: {saving.how}"
             lines += textwrap.wrap(told, WIDTH, initial_indent="  - ", subsequent_indent="    ")

@@ -18,7 +18,7 @@ _STYLE = """
   --soft: #57606a; --line: #d0d7de; --a: #0b62a8; --b: #8a5a00; --c: #7a3e9d; --d: #1a7f37 }
 @media (prefers-color-scheme: dark) { .mlkit-overfit { --ink: #e6edf3; --soft: #9aa4af; --line: #3d444d;
   --a: #79b8ff; --b: #e0b050; --c: #d2a8ff; --d: #56d364 } }
-.mlkit-overfit h2 { font-size: 1.25rem; margin: .2rem 0 .6rem }
+.mlkit-overfit h2 { font-size: 1rem; margin: .8rem 0 .4rem }
 .mlkit-overfit svg { width: 100%; height: 14rem; display: block; border: 1px solid var(--line); border-radius: .3rem }
 .mlkit-overfit .soft { color: var(--soft) }
 .mlkit-overfit .key b { font-weight: 600 }
