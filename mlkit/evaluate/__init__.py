@@ -19,6 +19,7 @@ from mlkit.evaluate.slices import slices
 
 if TYPE_CHECKING:
     from mlkit.evaluate.advice import Advice, advise
+    from mlkit.evaluate.baselines import simple_baselines
     from mlkit.evaluate.cartography import Cartography
     from mlkit.evaluate.curve import learning_curve
     from mlkit.evaluate.decomposition import Decomposition
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Advice": "advice",
     "advise": "advice",
+    "simple_baselines": "baselines",
     "noise_of_votes": "noise",
     "noise_of_soft_labels": "noise",
     "noise_of_repeats": "noise",
@@ -96,6 +98,7 @@ __all__ = [
     "resplit_check",
     "selection_ceiling",
     "shift",
+    "simple_baselines",
     "slices",
     "unseen_predictions",
     "weighted_error",

@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from mlkit.config.evaluating.finished import Finished
-from mlkit.config.evaluating.own import own_words, typed
 from mlkit.config.job import model_name
+from mlkit.config.own import own_words, typed
 from mlkit.config.run_folder import read_config, shown
 from mlkit.config.schema import Config
 from mlkit.config.searching.executor import ALONE

@@ -6,6 +6,7 @@ Not here: the search (`mlkit.config.searching.job`). Torch and Hydra are importe
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 import textwrap
@@ -102,7 +103,7 @@ def _search(config: Config, settings: SearchSettings, folder: str | None, words:
     say("")
     say(str(found.result))
     say("")
-    for line in _next(found):
+    for line in _next(found, named_plugins(words)):
         say(line)
     last_line(found.folder)
     return 0
@@ -128,15 +129,18 @@ def _tell_round(done: Round) -> None:
     say(str(done))
 
 
-def _next(found: Searched) -> Iterator[str]:
-    """How to train the best, and what was done by what."""
+def _next(found: Searched, plugins: list[str]) -> Iterator[str]:
+    """How to train the best with all other settings of the run, and what was done by what."""
+    from mlkit.config.own import own_words
+
     ways = ", ".join(f"{count} by {name}" for name, count in sorted(found.backends.items()))
     if ways:
         yield f"{found.epochs:,} epochs trained, configurations: {ways}"
-    base = [f"model={found.config.model.name}", f"data={found.config.data.name}"]
-    epochs = f"trainer.max_epochs={found.config.trainer.max_epochs}"
+    best = found.overrides()
+    changed = {word.partition("=")[0] for word in best}
+    base = [word for word in own_words(found.config, plugins=plugins) if word.partition("=")[0] not in changed]
     yield "train the best, and judge it on test:"
-    yield f"  python -m mlkit.train {' '.join([*base, epochs, *found.overrides()])}"
+    yield f"  python -m mlkit.train {' '.join([*map(shlex.quote, base), *best])}"
 
 
 def help_lines(*, width: int | None = None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,11 @@ def quick(folder: Path, **settings: object) -> dict[str, object]:
 def test_it_ends_in_the_command_that_trains_the_best(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [f"search.space.{name}={form}" for name, form in SPACE.items()]
     more = ["search.budget=8", "search.finalists=2", "search.seeds=2", f"hydra.run.dir={tmp_path / 'search'}"]
-    assert main([*QUICK, *words, *more]) == 0
+    assert main([*QUICK, "model.dropout=0.25", *words, *more]) == 0
     printed = capsys.readouterr().out
     line = next(line for line in printed.splitlines() if "python -m mlkit.train" in line)
-    told = Config.from_overrides(line.split("mlkit.train ")[1].split())
+    told = Config.from_overrides(shlex.split(line.split("mlkit.train ")[1]))
+    assert (told.model.dropout, told.trainer.max_epochs, told.trainer.device) == (0.25, 4, "cpu")  # the run's own
     written = (tmp_path / "search" / "best.yaml").read_text()
     assert f"lr: {told.optimizer.lr!r}" in written
     assert printed.splitlines()[-1].startswith("run folder: ")

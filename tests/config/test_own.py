@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlkit.config.evaluating.own import own_words, typed
+from mlkit.config.own import own_words, typed
 from mlkit.config.schema import Config
 
 SETTINGS = [
