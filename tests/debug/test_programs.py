@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -39,6 +43,40 @@ def _path(name: str) -> Path:
     return next(PROGRAMS.rglob(f"{name}.py"))
 
 
+WATCHED = ["-m", "mlkit.watch", "--json", "report.json"]
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Runs]]:
+    """All programs that the selected tests need, two at a time: each is a process with one thread."""
+    names = {item.callspec.params["name"] for item in request.session.items if _is_here(item)}
+    found: dict[str, Runs] = {}
+    with ThreadPoolExecutor(2) as pool:
+        for name in [one for one in [*BUGGY, *FRAMEWORKS, *HEALTHY] if one in names]:
+            program, folder = read(_path(name)), tmp_path_factory.mktemp(name)
+            if any(importlib.util.find_spec(package) is None for package in program.needs):
+                continue
+            script = program.write(folder, healthy=name in HEALTHY)
+            strict = [] if name in HEALTHY else ["--fail-on", "warning"]
+            plain = pool.submit(_run, [script.name], folder) if name in HEALTHY else None
+            found[name] = Runs(script, pool.submit(_run, [*WATCHED, *strict, script.name], folder), plain)
+        yield found
+        pool.shutdown(cancel_futures=True)
+
+
+def _is_here(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and item.path == Path(__file__) and hasattr(item, "callspec")
+
+
+@dataclass
+class Runs:
+    """The script, and its outcome with the doctor and without."""
+
+    script: Path
+    watched: Future[subprocess.CompletedProcess[str]]
+    plain: Future[subprocess.CompletedProcess[str]] | None
+
+
 def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
@@ -54,14 +92,13 @@ def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*BUGGY, *FRAMEWORKS])
-def test_the_bug_of_a_program_is_the_first_that_is_told_at_its_line(name: str, tmp_path: Path) -> None:
+def test_the_bug_of_a_program_is_the_first_that_is_told_at_its_line(name: str, runs: dict[str, Runs]) -> None:
     program = read(_path(name))
     for package in program.needs:
         pytest.importorskip(package)
-    script = program.write(tmp_path)
-    done = _run(["-m", "mlkit.watch", "--fail-on", "warning", "--json", "report.json", script.name], tmp_path)
+    done, script = runs[name].watched.result(), runs[name].script
     assert done.returncode == 1, done.stderr
-    first = json.loads((tmp_path / "report.json").read_text())["findings"][0]
+    first = json.loads((script.parent / "report.json").read_text())["findings"][0]
     assert first["code"] in program.codes
     assert any(abs(first["line"] - line) <= 2 for line in program.lines)
     assert first["source"] == script.read_text().splitlines()[first["line"] - 1].strip()
@@ -69,11 +106,10 @@ def test_the_bug_of_a_program_is_the_first_that_is_told_at_its_line(name: str, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HEALTHY)
-def test_a_healthy_program_gets_no_error_and_prints_the_same_to_the_last_bit(name: str, tmp_path: Path) -> None:
-    script = read(_path(name)).write(tmp_path, healthy=True)
-    plain = _run([script.name], tmp_path)
-    watched = _run(["-m", "mlkit.watch", "--json", "report.json", script.name], tmp_path)
+def test_a_healthy_program_gets_no_error_and_prints_the_same_to_the_last_bit(name: str, runs: dict[str, Runs]) -> None:
+    assert runs[name].plain is not None
+    plain, watched, script = runs[name].plain.result(), runs[name].watched.result(), runs[name].script
     assert plain.returncode == watched.returncode == 0, watched.stderr
     assert plain.stdout == watched.stdout
-    findings = json.loads((tmp_path / "report.json").read_text())["findings"]
+    findings = json.loads((script.parent / "report.json").read_text())["findings"]
     assert [one["code"] for one in findings if one["severity"] != "info"] == []
