@@ -34,7 +34,7 @@ Trace = tuple[bytes, int, str]
 
 
 def trace_of(program: Program, *, healthy: bool, watched: bool) -> Trace | None:
-    """Output, exit code and digest of one run in a forked process; None where it was killed."""
+    """Output, exit code and digest of one run in a forked process; None where it was killed or ended on its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = program.write(Path(folder), healthy=healthy)
         begin = time.perf_counter()
@@ -43,12 +43,15 @@ def trace_of(program: Program, *, healthy: bool, watched: bool) -> Trace | None:
             _child(path, Path(folder), watched=watched)
         if _wait(pid, begin + DEADLINE) is not None:
             return None
+        if not (Path(folder) / "end.json").exists():  # it ended by itself, as os._exit and a signal do
+            return None
         end = json.loads((Path(folder) / "end.json").read_text())
         text = (Path(folder) / "output").read_bytes().replace(folder.encode(), b"FOLDER")
         return text, end["code"], end["digest"]
 
 
 def _child(path: Path, folder: Path, *, watched: bool) -> None:
+    end = folder / "end.json"
     output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT)
     os.dup2(output, 1)
     sys.stdout = os.fdopen(1, "w")
@@ -56,10 +59,17 @@ def _child(path: Path, folder: Path, *, watched: bool) -> None:
     sys.stderr = os.fdopen(2, "w")
     random.seed(0)
     os.chdir(folder)
-    code = _watched(path) if watched else _alone(path)
-    sys.stdout.flush()
-    (folder / "end.json").write_text(json.dumps({"code": code, "digest": digest()}))
-    os._exit(0)
+    code, state = 1, "not reached"
+    try:
+        code = _watched(path) if watched else _alone(path)
+        state = digest()
+    except BaseException as error:  # whatever it is: a child must never go on as if it were the parent
+        state = f"no digest: {type(error).__name__}: {error}"
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        end.write_text(json.dumps({"code": code, "digest": state}))
+        os._exit(0)
 
 
 def _alone(path: Path) -> int:
@@ -118,7 +128,7 @@ def _add(whole: hashlib._Hash, name: str, value: object) -> None:
 
 
 def compared(program: Program, *, healthy: bool) -> str:
-    """``same``, ``differs`` (and in what), ``not repeatable``, or ``killed``."""
+    """``same``, ``differs`` (and in what), ``not repeatable``, ``no digest``, or ``killed``."""
     first, second, watched = (trace_of(program, healthy=healthy, watched=flag) for flag in (False, False, True))
     if first is None or second is None or watched is None:
         return "killed"
@@ -129,6 +139,8 @@ def compared(program: Program, *, healthy: bool) -> str:
     ]
     if differing:
         return f"differs: {', '.join(differing)}"
+    if first[2].startswith("no digest"):
+        return first[2]
     return "same" if first == second else "same in what is repeatable"
 
 

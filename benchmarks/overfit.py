@@ -9,13 +9,15 @@ corpus afterwards, each with a healthy twin; their first look is kept, and what 
 stand two that need no thought: a change drawn at random among those that were tried (its chance of being right,
 exactly), and always the best learning rate. Definitions: *symptom right*: one of those that the case allows; *cure
 right*: of the cases that a single change cures, the smallest cure told is one that takes the planted cause away;
-*told*: the report is not that all is well; *false*: a healthy setup that is not told to be fitted, or of which a rule
-reports an error, or a cure told for a case that no single change cures.
+*shows*: a case has a symptom on its batch at all (`shows`); *told*: the report is not that all is well; *false*: a
+healthy setup that is not told to be fitted, or of which a rule reports an error, or a cure told for a case that no
+single change cures.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 import warnings
@@ -33,6 +35,9 @@ from mlkit.config.debugging.job import debug
 from mlkit.config.debugging.settings import DebugSettings
 from mlkit.debug.overfit import prove
 from mlkit.debug.overfit.cause import CauseReport
+from mlkit.debug.overfit.course import train
+from mlkit.debug.overfit.run import prepared, stick_of
+from mlkit.debug.overfit.yardstick import FITTED
 from tests.debug.overfit.cases import Parts, cases
 from tests.debug.overfit.planted import planted
 
@@ -81,6 +86,7 @@ def one(sick: Parts, healthy: Parts | None, symptoms: tuple[str, ...], cures: tu
     if healthy is not None:
         well = prove(healthy.model, healthy.batch, healthy.loss_fn, healthy.optimizer, seconds=SECONDS)
         found["healthy_twin"] = _word(well)
+        found["shows"] = shows(sick, healthy)
     return found
 
 
@@ -88,6 +94,24 @@ def _word(report: CauseReport) -> str:
     """The symptom, and the codes of errors where the batch is fitted all the same."""
     codes = [finding.code for finding in report.findings] if report.overfit.is_fine else []
     return " ".join([report.overfit.symptom, *codes])
+
+
+def shows(sick: Parts, healthy: Parts) -> bool:
+    """Whether a bug has a symptom on its batch: after 300 steps the healthy twin fits it, and the buggy one does not.
+
+    By accuracy or R² in the worse of both modes alone. A case without is not one that overfitting a batch can find.
+    """
+    return _share(healthy) >= FITTED > _share(sick)
+
+
+def _share(parts: Parts) -> float:
+    setup = prepared(parts.model, parts.batch, parts.loss_fn, parts.optimizer, seed=0)
+    stick = stick_of(setup)
+    if stick is None:
+        return 0.0
+    course = train(setup.copied(), stick, steps=300, seed=0)
+    share = min(stick.share(course.last_score), stick.share(course.last_eval_score))
+    return share if math.isfinite(share) and all(map(math.isfinite, course.losses)) else 0.0
 
 
 def baselines(names: list[str]) -> dict[str, dict[str, Any]]:
@@ -111,8 +135,11 @@ def table(rows: list[dict[str, Any]]) -> dict[str, Any]:
     curable = [row for row in rows if row["can_be_cured"]]
     others = [row for row in rows if not row["can_be_cured"]]
     twins = [row for row in rows if "healthy_twin" in row]
+    seen = [row for row in twins if row["shows"]]
+    right_of_these = round(sum(row["symptom_right"] for row in seen) / max(len(seen), 1), 3)
     return {
         "runs": len(rows),
+        **({"of_which_show": len(seen), "symptom_right_of_these": right_of_these} if seen else {}),
         "told": round(sum(row["told"] for row in rows) / len(rows), 3),
         "symptom_right": round(sum(row["symptom_right"] for row in rows) / len(rows), 3),
         "curable": len(curable),
