@@ -5,6 +5,7 @@ Not here: training on it (`mlkit.debug.overfit.course`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -21,6 +22,9 @@ from mlkit.runtime.keys import generator
 from mlkit.task import Task
 
 EXAMPLES = 64
+TARGETS = 1024
+"""Targets of a batch, at most, where an example has many, as the tokens of a text: a person would take fewer lines."""
+_FEWEST = 8
 
 
 def batch_of(data: object, *, seed: int, examples: int = EXAMPLES) -> tuple[Batch, Callable[[], Task]]:
@@ -30,7 +34,7 @@ def batch_of(data: object, *, seed: int, examples: int = EXAMPLES) -> tuple[Batc
         data: a `Batch`; ``(inputs, targets)`` with tensors, a tuple or a mapping of tensors; a bundle, a split, a data
             set or a loader (of which the first batch is taken as it is).
         seed: of the choice.
-        examples: most that are chosen.
+        examples: most that are chosen; of a bundle or split fewer where each has many classes to tell.
 
     Raises:
         DataError: there are no pairs of inputs and targets in it, or no examples.
@@ -94,4 +98,6 @@ def rows_of(batch: Batch, index: Tensor) -> Batch:
 
 def _of_split(batches: SplitBatches, seed: int, examples: int) -> Batch:
     split = batches.split
-    return split.gather(balanced(split.targets, examples, seed=seed).to(split.device))
+    each = math.prod(split.targets.shape[1:]) if not split.targets.is_floating_point() else 1
+    count = min(examples, max(_FEWEST, TARGETS // max(each, 1)))
+    return split.gather(balanced(split.targets, count, seed=seed).to(split.device))

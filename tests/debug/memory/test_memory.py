@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -12,11 +14,12 @@ from torch import Tensor, nn
 from mlkit import models
 from mlkit.debug.memory import estimate_memory, largest_batch
 from mlkit.debug.memory.estimate import fitting
-from mlkit.debug.memory.measured import measured_peak, obstacle
+from mlkit.debug.memory.measured import obstacle
 from mlkit.debug.memory.simulate import Parts, simulate
 from mlkit.debug.memory.tracker import Tracker
 from mlkit.debug.overfit.run import prepared
 from mlkit.errors import ConfigError, ModelError
+from tests.debug.memory.fresh import NAMES, predicted_and_measured
 
 MIB = 2**20
 needs_measuring = pytest.mark.skipif(obstacle() is not None, reason=f"memory is not measured here: {obstacle()}")
@@ -73,21 +76,13 @@ def test_the_tracker_counts_real_tensors_too_and_sees_them_freed() -> None:
 
 
 @needs_measuring
-@pytest.mark.parametrize("name", ["mlp", "lenet", "lstm"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_prediction_is_within_a_tenth_of_the_measurement(name: str) -> None:
-    torch.manual_seed(0)
-    cases: dict[str, tuple[nn.Module, tuple[int, ...], int]] = {
-        "mlp": (models.mlp(784, 10, hidden=(512,)), (784,), 4096),
-        "lenet": (models.lenet(num_classes=10), (1, 28, 28), 1024),
-        "lstm": (models.lstm(16, 10, hidden=64), (30, 16), 512),
-    }
-    model, shape, size = cases[name]
-    batch = _batch(16, *shape)
-    predicted = estimate_memory(model, batch, batch_size=size)
-    took = measured_peak(_parts(model, batch), size, steps=3)
-    assert took.peak is not None, took.problem
-    assert predicted.peak == pytest.approx(took.peak, rel=0.1)
-    assert sum(predicted.parts.values()) == predicted.peak
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        predicted, parts, measured, problem = pool.submit(predicted_and_measured, name).result()
+    assert measured is not None, problem
+    assert predicted == pytest.approx(measured, rel=0.1)
+    assert parts == predicted
 
 
 def test_ways_to_save_are_tried_and_not_guessed() -> None:
