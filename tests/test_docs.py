@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,15 +22,31 @@ def _blocks(page: Path, language: str) -> list[str]:
     return [code for name, rest, code in found if name == language and "no-run" not in rest]
 
 
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Path, Future[subprocess.CompletedProcess[str]]]]:
+    """The code of the pages that are tested, two at a time: each is a process of its own."""
+
+    def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-"]
+        return subprocess.run(command, input=code, cwd=folder, text=True, capture_output=True, check=False)
+
+    here = [item for item in request.session.items if item.path == Path(__file__) and "runs" in item.fixturenames]
+    with ThreadPoolExecutor(2) as pool:
+        pages = [page for page in PAGES if any(item.callspec.params["page"] == page for item in here)]
+        codes = {page: "\n".join(_blocks(page, "python")) for page in pages}
+        yield {page: pool.submit(run, code, tmp_path_factory.mktemp("page")) for page, code in codes.items() if code}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
-    code = "\n".join(_blocks(page, "python"))
-    if code:
-        done = subprocess.run(
-            [sys.executable, "-"], input=code, cwd=tmp_path, text=True, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "python")], ids=lambda page: page.name)
+def test_the_python_of_a_page_runs_from_top_to_bottom(
+    page: Path, runs: dict[Path, Future[subprocess.CompletedProcess[str]]]
+) -> None:
+    done = runs[page].result()
+    assert done.returncode == 0, done.stderr
 
 
 def _commands(page: Path) -> list[str]:
