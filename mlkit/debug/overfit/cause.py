@@ -93,6 +93,11 @@ class CauseReport:
         """Whether the batch is fitted, and no rule proves a mistake that one batch does not show."""
         return self.overfit.is_fine and not self.findings
 
+    @property
+    def untried(self) -> int:
+        """How many changes the time did not last for."""
+        return sum(1 for trial in self.trials if trial.problem and trial.problem.startswith("not tried"))
+
     def __str__(self) -> str:
         lines = [str(self.overfit)]
         if self.is_fine:
@@ -114,9 +119,8 @@ class CauseReport:
             f"  {tried} trials of at most {self.steps} steps, {self.seconds:.1f} s; the last column is the part"
         )
         lines.append("  of the batch that is fitted")
-        missing = [trial for trial in self.trials if trial.problem and trial.problem.startswith("not tried")]
-        if missing:
-            lines.append(f"  {len(missing)} more were not tried: the time was over")
+        if self.untried:
+            lines.append(f"  {self.untried} more were not tried: the time was over")
         return "\n".join(lines)
 
     def _conclusion(self) -> list[str]:
@@ -129,6 +133,14 @@ class CauseReport:
                 else "no change cures"
             )
             told = f"{kind} of those that were tried: look at what the model computes, and at the data"
+            if self.untried:
+                tried = len(self.trials) - self.untried
+                told = (
+                    f"{tried} of {len(self.trials)} changes were tried, and none cures: the time was over. More of it"
+                )
+                told += (
+                    " (seconds=), or fewer examples in the batch, which make steps cheaper, lets the others be tried"
+                )
             return textwrap.wrap(told, WIDTH)
         change, effect = self.cure.change, self.cure.effect
         shown = "" if effect is None else f" (fitted: {_signed(effect)} over 3 replicates)"

@@ -54,6 +54,9 @@ def cause_fragment(report: CauseReport) -> str:
         ]
         if report.cure is None:
             told = ("no change cures", "Look at what the model computes, and at the data.")
+            if report.untried:
+                tried = len(report.trials) - report.untried
+                told = (f"{tried} of {len(report.trials)} changes were tried, none cures", "The time was over.")
             if report.overfit.is_fine:
                 told = ("the batch is fitted all the same", "The finding says what to change.")
             parts.append(f"<h2>{told[0]}</h2><p>{told[1]}</p>")

@@ -16,9 +16,10 @@ from mlkit.debug.memory.simulate import Parts
 from mlkit.debug.overfit.run import prepared
 
 NAMES = ("mlp", "lenet", "lstm")
+Looked = tuple[int, int, int | None, str | None]
 
 
-def predicted_and_measured(name: str) -> tuple[int, int, int | None, str | None]:
+def predicted_and_measured(name: str) -> Looked:
     """The predicted peak, the sum of its parts, the measured peak, and what went wrong."""
     torch.set_num_threads(1)
     torch.manual_seed(0)

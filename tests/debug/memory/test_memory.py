@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
@@ -19,7 +20,7 @@ from mlkit.debug.memory.simulate import Parts, simulate
 from mlkit.debug.memory.tracker import Tracker
 from mlkit.debug.overfit.run import prepared
 from mlkit.errors import ConfigError, ModelError
-from tests.debug.memory.fresh import NAMES, predicted_and_measured
+from tests.debug.memory.fresh import NAMES, Looked, predicted_and_measured
 
 MIB = 2**20
 needs_measuring = pytest.mark.skipif(obstacle() is not None, reason=f"memory is not measured here: {obstacle()}")
@@ -75,11 +76,17 @@ def test_the_tracker_counts_real_tensors_too_and_sees_them_freed() -> None:
     assert tracker.peak == 8000
 
 
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[dict[str, Future[Looked]]]:
+    """All networks, two at a time."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        yield {name: pool.submit(predicted_and_measured, name) for name in NAMES}
+
+
 @needs_measuring
 @pytest.mark.parametrize("name", NAMES)
-def test_the_prediction_is_within_a_tenth_of_the_measurement(name: str) -> None:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        predicted, parts, measured, problem = pool.submit(predicted_and_measured, name).result()
+def test_the_prediction_is_within_a_tenth_of_the_measurement(name: str, fresh: dict[str, Future[Looked]]) -> None:
+    predicted, parts, measured, problem = fresh[name].result()
     assert measured is not None, problem
     assert predicted == pytest.approx(measured, rel=0.1)
     assert parts == predicted

@@ -105,6 +105,11 @@ def test_time_that_is_over_is_told_and_not_hidden() -> None:
     missing = [trial for trial in found.trials if trial.problem is not None and "time was over" in trial.problem]
     assert missing
     assert f"{len(missing)} more were not tried" in str(found)
+    if found.cure is None:
+        assert "no change cures" not in str(found)
+        assert f"{len(found.trials) - len(missing)} of {len(found.trials)} changes were tried" in " ".join(
+            str(found).split()
+        )
 
 
 def test_a_change_that_does_not_fit_the_model_is_no_cure_and_says_why() -> None:
