@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mlkit.data.splits import Batch
 from mlkit.debug.overfit.choose import rows_of
 from mlkit.debug.overfit.yardstick import FITTED, Yardstick, matching
+from mlkit.engine.evaluation import evaluation_mode
 from mlkit.engine.nonfinite import first_bad_layer
 from mlkit.engine.step import LossFunction, forward
 from mlkit.runtime import rng
@@ -161,14 +162,8 @@ def _is_on_its_way(scores: list[float], stick: Yardstick, times: float) -> bool:
 
 def eval_score(model: nn.Module, batch: Batch, stick: Yardstick) -> float:
     """The score in evaluation mode; every module's mode is afterwards as it was."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            return stick.score(forward(model, copied_batch(batch)), batch.targets)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with evaluation_mode(model):
+        return stick.score(forward(model, copied_batch(batch)), batch.targets)
 
 
 def lost_alone(model: nn.Module, batch: Batch, stick: Yardstick) -> float:
@@ -184,18 +179,13 @@ def lost_alone(model: nn.Module, batch: Batch, stick: Yardstick) -> float:
     """
     count = len(batch.targets)
     rows = torch.arange(0, count, max(1, -(-count // ALONE)), device=batch.targets.device)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     try:
-        with torch.no_grad():
+        with evaluation_mode(model):
             together = matching(forward(model, copied_batch(batch)), batch.targets)
             singles = [rows_of(batch, rows[i : i + 1]) for i in range(len(rows))]
             apart = [matching(forward(model, single), single.targets) for single in singles]
     except Exception:  # what takes no single example is told by the first step, where that matters
         return math.nan
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     outputs = [output for output in apart if output is not None]
     if together is None or len(outputs) < len(rows) or any(o.shape[1:] != together.shape[1:] for o in outputs):
         return math.nan

@@ -126,7 +126,7 @@ def prove(
     length = int(min(steps, max(_FEWEST_STEPS, seconds / (len(changes) + 2 * REPLICATES) / max(a_step, 1e-6))))
     lab = _Lab(setup, stick, length, seed, until=begin + seconds)
     if report.is_fine:  # nothing to cure by the curve: only what a rule proves is changed
-        changes = changes[: _favoured(changes, findings)]
+        changes = [change for change in changes if _is_proven(change, findings)]
     trials, cure = lab.tried(changes, thorough=thorough)
     if cure is None and lab.time_is_left and not report.is_fine:
         tried, cure = lab.tried(_pairs(trials), thorough=thorough)
@@ -230,10 +230,6 @@ def _is_proven(change: Change, findings: Sequence[Finding]) -> bool:
 
 def _proven_first(changes: Sequence[Change], findings: Sequence[Finding]) -> list[Change]:
     return sorted(changes, key=lambda change: not _is_proven(change, findings))
-
-
-def _favoured(changes: Sequence[Change], findings: Sequence[Finding]) -> int:
-    return sum(_is_proven(change, findings) for change in changes)
 
 
 def _one_after_the_other(first: Edit, second: Edit) -> Edit:

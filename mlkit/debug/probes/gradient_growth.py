@@ -105,9 +105,9 @@ def _from_each_end(norms: Tensor) -> list[float]:
     """
     reached = (norms != 0).long().cumsum(1).argmax(1) + 1  # the first place of the largest sum is the last that is read
     length = int(reached.median())
-    long = norms[reached >= length], reached[reached >= length]
-    places = long[1][:, None] - length + torch.arange(length, device=norms.device)
-    return [float(one) for one in long[0].gather(1, places).norm(dim=0)]
+    is_long = reached >= length
+    places = reached[is_long, None] - length + torch.arange(length, device=norms.device)
+    return [float(one) for one in norms[is_long].gather(1, places).norm(dim=0)]
 
 
 def _of_depth(scene: Scene) -> Measurement:
