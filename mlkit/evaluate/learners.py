@@ -24,6 +24,7 @@ from mlkit.errors import ConfigError, TrainingError
 from mlkit.evaluate.outputs import Predictions
 from mlkit.evaluate.partition import Rows
 from mlkit.population.member import Member
+from mlkit.population.result import PopulationResult
 from mlkit.population.train import train_many
 from mlkit.runtime import rng
 from mlkit.runtime.device import resolve_device
@@ -142,17 +143,14 @@ class Trained:
             TrainingError: a model did not come to its end.
             MlkitError: data, model or settings that do not fit.
         """
-        found: dict[int, Predict] = {}
-        for count in dict.fromkeys(len(job.rows) for job in jobs):
-            places = [place for place, job in enumerate(jobs) if len(job.rows) == count]
-            some = [jobs[place] for place in places]
+
+        def trained(some: Sequence[Job], count: int) -> Sequence[Predict]:
             epochs = self._whole_epochs(count)
             if epochs is None or len(some) == 1:
-                trained = [self(take(x, job.rows), take(y, job.rows), job.seed) for job in some]
-            else:
-                trained = self._together(x, y, some, epochs)
-            found.update(zip(places, trained, strict=True))
-        return [found[place] for place in range(len(jobs))]
+                return [self(take(x, job.rows), take(y, job.rows), job.seed) for job in some]
+            return self._together(x, y, some, epochs)
+
+        return by_number_of_rows(jobs, trained)
 
     def _whole_epochs(self, rows: int) -> int | None:
         """How many epochs a run on so many rows has; None where it does not end with one."""
@@ -187,20 +185,37 @@ class Trained:
             batch_size=self.batch_size,
             device=self.device,
         )
-        for result in results:
-            if result.status != "completed":
-                raise TrainingError(
-                    "a model that was trained on part of the data did not come to its end",
-                    received=f"{result.status}: {result.reason}",
-                    todo="lower lr",
-                )
-        device = resolve_device(self.device)
-        return [Predictor(result.model, device) for result in results]
+        return predictors(results, resolve_device(self.device), todo="lower lr")
 
     def _fresh(self, seed: int) -> nn.Module:
         with rng.preserved():
             rng.seed_everything(derive_seed(seed, "weights"))
             return self.make_model(seed)
+
+
+def by_number_of_rows(jobs: Sequence[Job], train: Callable[[Sequence[Job], int], Sequence[Predict]]) -> list[Predict]:
+    """What ``train(jobs, rows)`` gives for the jobs of each number of rows, in the order of all jobs."""
+    found: dict[int, Predict] = {}
+    for count in dict.fromkeys(len(job.rows) for job in jobs):
+        places = [place for place, job in enumerate(jobs) if len(job.rows) == count]
+        found.update(zip(places, train([jobs[place] for place in places], count), strict=True))
+    return [found[place] for place in range(len(jobs))]
+
+
+def predictors(results: PopulationResult, device: torch.device, *, todo: str) -> list[Predict]:
+    """The models of a population as functions of inputs.
+
+    Raises:
+        TrainingError: one did not come to its end.
+    """
+    for result in results:
+        if result.status != "completed":
+            raise TrainingError(
+                "a model that was trained on part of the data did not come to its end",
+                received=f"{result.status}: {result.reason}",
+                todo=todo,
+            )
+    return [Predictor(result.model, device) for result in results]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mlkit.config.evaluating.finished import Finished
+from mlkit.data.splits import Split
 from mlkit.evaluate.calibration import Calibration, calibration
 from mlkit.evaluate.confusion import Confusion, confusion
 from mlkit.evaluate.judged import probabilities_and_labels
@@ -19,6 +21,7 @@ from mlkit.evaluate.pictures import svg
 from mlkit.evaluate.terms import wrapped
 from mlkit.evaluate.worst import WorstRows, worst_rows
 from mlkit.metrics.classes import IGNORED
+from mlkit.task import Task
 
 FEWEST_ROWS = 100  # ten bins of ten rows: fewer say nothing of calibration
 SHOWN = 3  # rows and pairs on the console; all are on the page
@@ -67,21 +70,26 @@ class RunErrors:
         return "\n".join(lines)
 
 
+def labelled_rows(split: Split, task: Task) -> tuple[tuple[Tensor, ...], Tensor] | None:
+    """All inputs and class indices ``(n,)`` of a split; None for what is no classification of rows."""
+    if task.kind != "classification":
+        return None
+    batch = split.gather(torch.arange(len(split), device=split.device))
+    inputs, targets = batch.inputs, batch.targets
+    is_one_each = targets.ndim == 1 and not targets.is_floating_point()
+    if not isinstance(inputs, tuple) or not is_one_each or bool((targets == IGNORED).any()):
+        return None
+    return inputs, targets
+
+
 def errors_of_run(finished: Finished) -> RunErrors | None:
     """Judge the model on every row of ``test``, else ``val``; None for what is no classification of rows."""
     data = finished.data
-    if data.task.kind != "classification":
-        return None
     name, split = ("val", data.val) if data.test is None else ("test", data.test)
-    batch = split.gather(torch.arange(len(split), device=split.device))
-    inputs, targets = batch.inputs, batch.targets
-    if (
-        not isinstance(inputs, tuple)
-        or targets.ndim != 1
-        or targets.is_floating_point()
-        or bool((targets == IGNORED).any())
-    ):
+    found = labelled_rows(split, data.task)
+    if found is None:
         return None
+    inputs, targets = found
     device = next((parameter.device for parameter in finished.model.parameters()), torch.device("cpu"))
     logits = Predictor(finished.model, device)(inputs if len(inputs) > 1 else inputs[0])
     table, labels = probabilities_and_labels(logits, targets, outputs="logits")

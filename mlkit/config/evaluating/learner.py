@@ -16,12 +16,10 @@ from mlkit.config import build
 from mlkit.config.schema import Config
 from mlkit.config.searching.executor import member_of, refuse_what_runs_alone
 from mlkit.data.bundle import DataBundle
-from mlkit.errors import TrainingError
-from mlkit.evaluate.learners import Inputs, Job, Predict, Predictor
+from mlkit.evaluate.learners import Inputs, Job, Predict, by_number_of_rows, predictors
 from mlkit.evaluate.outputs import Predictions
 from mlkit.metrics.losses import loss_for
 from mlkit.population.member import Member
-from mlkit.population.result import PopulationResult
 from mlkit.population.train import train_many
 from mlkit.runtime.device import resolve_device
 
@@ -58,17 +56,11 @@ class ConfigLearner:
             TrainingError: a model did not come to its end.
         """
         del x, y  # the same rows, of which the bundle itself makes batches, augmented as in the run
-        device = resolve_device(self.config.trainer.device)
-        found: dict[int, Predict] = {}
-        for count in dict.fromkeys(len(job.rows) for job in jobs):
-            places = [place for place, job in enumerate(jobs) if len(job.rows) == count]
-            for place, result in zip(places, self._trained([jobs[place] for place in places], count), strict=True):
-                found[place] = Predictor(result.model, device)
-        predictors = [found[place] for place in range(len(jobs))]
-        self.trained += zip(jobs, predictors, strict=True)
-        return predictors
+        found = by_number_of_rows(jobs, self._trained)
+        self.trained += zip(jobs, found, strict=True)
+        return found
 
-    def _trained(self, jobs: Sequence[Job], count: int) -> PopulationResult:
+    def _trained(self, jobs: Sequence[Job], count: int) -> list[Predict]:
         members = [
             dataclasses.replace(member_of(self._config(job), self.data), rows=torch.from_numpy(job.rows))
             for job in jobs
@@ -87,14 +79,8 @@ class ConfigLearner:
             device=self.config.trainer.device,
         )
         self.speed += results.speed
-        for result in results:
-            if result.status != "completed":
-                raise TrainingError(
-                    "a model that was trained on part of the data did not come to its end",
-                    received=f"{result.status}: {result.reason}",
-                    todo="a lower optimizer.lr, or trainer.clip_norm=1",
-                )
-        return results
+        todo = "a lower optimizer.lr, or trainer.clip_norm=1"
+        return predictors(results, resolve_device(self.config.trainer.device), todo=todo)
 
     def _config(self, job: Job) -> Config:
         return dataclasses.replace(self.config, seed=job.seed)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mlkit.config.evaluating.errors import labelled_rows
 from mlkit.config.evaluating.finished import Finished
 from mlkit.config.evaluating.learner import ConfigLearner
 from mlkit.data.bundle import DataBundle
@@ -24,7 +25,6 @@ from mlkit.evaluate.sure import wrong_where_sure
 from mlkit.evaluate.terms import Term, wrapped
 from mlkit.evaluate.unseen import out_of_half
 from mlkit.evaluate.worst import Row, Shown, WorstRows
-from mlkit.metrics.classes import IGNORED
 from mlkit.runtime.keys import generator
 
 SHOWN = 3  # rows on the console; all are in the JSON
@@ -97,17 +97,10 @@ def labels_of_run(finished: Finished, learner: ConfigLearner) -> RunLabels | Non
         learner: which trained the models of the decomposition.
     """
     data = finished.data
-    batch = data.train.gather(torch.arange(len(data.train), device=data.train.device))
-    inputs, targets = batch.inputs, batch.targets
-    if (
-        data.task.kind != "classification"
-        or not learner.trained
-        or not isinstance(inputs, tuple)
-        or targets.ndim != 1
-        or targets.is_floating_point()
-        or bool((targets == IGNORED).any())
-    ):
+    rows = labelled_rows(data.train, data.task) if learner.trained else None
+    if rows is None:
         return None
+    inputs, targets = rows
     table = out_of_half(learner.trained, inputs[0] if len(inputs) == 1 else inputs, rows=len(targets))
     labels = targets.cpu().numpy()
     names = data.task.class_names or None
