@@ -11,6 +11,7 @@ import pytest
 
 from mlkit.config.compose import composer
 from mlkit.config.multirun import jobs_of
+from tests.side_by_side import selected
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,11 +33,9 @@ def runs(
         command = [sys.executable, "-"]
         return subprocess.run(command, input=code, cwd=folder, text=True, capture_output=True, check=False)
 
-    here = [item for item in request.session.items if item.path == Path(__file__) and "runs" in item.fixturenames]
     with ThreadPoolExecutor(2) as pool:
-        pages = [page for page in PAGES if any(item.callspec.params["page"] == page for item in here)]
-        codes = {page: "\n".join(_blocks(page, "python")) for page in pages}
-        yield {page: pool.submit(run, code, tmp_path_factory.mktemp("page")) for page, code in codes.items() if code}
+        codes = {page: "\n".join(_blocks(page, "python")) for page in selected(request, "page")}
+        yield {page: pool.submit(run, code, tmp_path_factory.mktemp("page")) for page, code in codes.items()}
         pool.shutdown(cancel_futures=True)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.debug.corpus import PROGRAMS, read
+from tests.side_by_side import selected
 
 ROOT = Path(__file__).parents[2]
 BUGGY = [
@@ -49,10 +50,9 @@ WATCHED = ["-m", "mlkit.watch", "--json", "report.json"]
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Runs]]:
     """All programs that the selected tests need, two at a time: each is a process with one thread."""
-    names = {item.callspec.params["name"] for item in request.session.items if _is_here(item)}
     found: dict[str, Runs] = {}
     with ThreadPoolExecutor(2) as pool:
-        for name in [one for one in [*BUGGY, *FRAMEWORKS, *HEALTHY] if one in names]:
+        for name in selected(request, "name"):
             program, folder = read(_path(name)), tmp_path_factory.mktemp(name)
             if any(importlib.util.find_spec(package) is None for package in program.needs):
                 continue
@@ -62,10 +62,6 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             found[name] = Runs(script, pool.submit(_run, [*WATCHED, *strict, script.name], folder), plain)
         yield found
         pool.shutdown(cancel_futures=True)
-
-
-def _is_here(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and item.path == Path(__file__) and hasattr(item, "callspec")
 
 
 @dataclass
