@@ -140,7 +140,7 @@ def _next(found: Searched, plugins: list[str]) -> Iterator[str]:
     changed = {word.partition("=")[0] for word in best}
     base = [word for word in own_words(found.config, plugins=plugins) if word.partition("=")[0] not in changed]
     yield "train the best, and judge it on test:"
-    yield f"  python -m mlkit.train {' '.join([*map(shlex.quote, base), *best])}"
+    yield f"  python -m mlkit.train {shlex.join([*base, *best])}"
 
 
 def help_lines(*, width: int | None = None) -> Iterator[str]:
